@@ -1,0 +1,72 @@
+/**
+ * Error classes: the class says what to do, the code says what happened.
+ *
+ * A caller's own mistake is a `TypeError` or `RangeError`, an abort is `signal.reason` unwrapped, undecodable bytes are
+ * a `DecodeError` until the door that let them in turns them into a {@linkcode ProtocolError}.
+ */
+
+/** Everything that can go wrong and that a caller may want to tell apart. The words are the reference's where it has one. */
+export type ErrorCode =
+  // the peer broke the rules
+  | "DECODING_ERROR"
+  | "HANDSHAKE_INVALID"
+  | "INVALID_HEADER"
+  | "INVALID_FRAME"
+  | "INVALID_MAC"
+  | "INVALID_CHANNEL"
+  | "LIMIT_EXCEEDED"
+  // nobody's fault
+  | "ABORTED"
+  | "ADDRESS_IN_USE"
+  | "ADDRESS_UNUSABLE"
+  | "CONNECTION_CLOSED"
+  | "CONNECTION_REFUSED"
+  | "CONNECTION_RESET"
+  | "HANDSHAKE_UNFINISHED"
+  | "PEER_CONNECTION_FAILED"
+  | "PEER_NOT_FOUND"
+  | "SOCKET_CLOSED"
+  | "TIMEOUT"
+  | "WRONG_PEER"
+  // the disk
+  | "WRITE_FAILED"
+  | "TARGET_EXISTS"
+  | "DISK_FULL";
+
+/** Base of every error that hypha raises for something outside of the program. */
+export class HyphaError extends Error {
+  override readonly name: string = "HyphaError";
+  /** What happened, for programs; the message is for people. */
+  readonly code: ErrorCode;
+
+  /** `message` says what was wrong and what to do about it; `options.cause` keeps the error below. */
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** The peer broke the protocol: drop it; trying again will not help. */
+export class ProtocolError extends HyphaError {
+  override readonly name: string = "ProtocolError";
+}
+
+/** The path failed and nobody is to blame: trying again, later or on another path, may help. */
+export class ConnectError extends HyphaError {
+  override readonly name: string = "ConnectError";
+}
+
+/** Bytes could not be stored or read back: stop writing and look at the disk. */
+export class StorageError extends HyphaError {
+  override readonly name: string = "StorageError";
+}
+
+/** An invariant of hypha itself is broken. Never caught inside hypha. */
+export class AssertionError extends Error {
+  override readonly name: string = "AssertionError";
+}
+
+/** Turns anything that was thrown into an `Error`, without wrapping one that already is. */
+export function toError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown });
+}
