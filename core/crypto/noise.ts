@@ -40,7 +40,7 @@ export interface NoiseOptions {
 }
 
 /** What both sides share once the handshake is complete. */
-export interface NoiseSession {
+export interface NoiseKeys {
   /** Whether this side sent the first message. */
   readonly isInitiator: boolean;
   /** 32 bytes: the key for what this side sends. */
@@ -97,7 +97,7 @@ export class NoiseHandshake {
   #ephemeral: KeyPair | undefined;
   #remoteEphemeral: Uint8Array | undefined;
   #remoteStatic: Uint8Array | undefined;
-  #session: NoiseSession | undefined;
+  #session: NoiseKeys | undefined;
 
   /**
    * A handshake before its first message.
@@ -140,7 +140,7 @@ export class NoiseHandshake {
   }
 
   /** The keys; undefined until the handshake is complete. */
-  get session(): NoiseSession | undefined {
+  get session(): NoiseKeys | undefined {
     return this.#session;
   }
 

@@ -30,7 +30,7 @@ const WINDOW = 1024n;
 /**
  * The 32-byte id that the side in the given role sends in its first frame, and that the other side expects there.
  *
- * @param handshakeHash the 64 bytes of {@linkcode NoiseSession.hash}.
+ * @param handshakeHash the 64 bytes of {@linkcode NoiseKeys.hash}.
  * @param isInitiator the role of the side whose id is wanted.
  * @throws {RangeError} if the hash is not 64 bytes.
  */

@@ -35,6 +35,7 @@ export type ErrorCode =
 
 /** Base of every error that hypha raises for something outside of the program. */
 export class HyphaError extends Error {
+  /** The name of the class. */
   override readonly name: string = "HyphaError";
   /** What happened, for programs; the message is for people. */
   readonly code: ErrorCode;
@@ -48,21 +49,25 @@ export class HyphaError extends Error {
 
 /** The peer broke the protocol: drop it; trying again will not help. */
 export class ProtocolError extends HyphaError {
+  /** The name of the class. */
   override readonly name: string = "ProtocolError";
 }
 
 /** The path failed and nobody is to blame: trying again, later or on another path, may help. */
 export class ConnectError extends HyphaError {
+  /** The name of the class. */
   override readonly name: string = "ConnectError";
 }
 
 /** Bytes could not be stored or read back: stop writing and look at the disk. */
 export class StorageError extends HyphaError {
+  /** The name of the class. */
   override readonly name: string = "StorageError";
 }
 
 /** An invariant of hypha itself is broken. Never caught inside hypha. */
 export class AssertionError extends Error {
+  /** The name of the class. */
   override readonly name: string = "AssertionError";
 }
 
