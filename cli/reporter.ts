@@ -1,0 +1,154 @@
+/**
+ * What the user sees: a progress line on a terminal, plain lines elsewhere, one JSON object a line with `--json`.
+ */
+import process from "node:process";
+import { styleText } from "node:util";
+
+/** Something to report. `event` tells the kinds apart. */
+export type Report =
+  | { readonly event: "ticket"; readonly ticket: string; readonly file: string; readonly bytes: number }
+  | {
+    readonly event: "progress";
+    readonly bytes: number;
+    readonly total: number;
+    readonly bytesPerSecond: number;
+  }
+  | {
+    readonly event: "done";
+    readonly file: string;
+    readonly bytes: number;
+    readonly sha256: string;
+    readonly ms: number;
+  }
+  | { readonly event: "error"; readonly code: string; readonly message: string };
+
+/** Progress is told at most this often: on a terminal, and elsewhere; in milliseconds. */
+const TERMINAL_INTERVAL_MS = 100;
+const PLAIN_INTERVAL_MS = 1000;
+const BAR_CELLS = 24;
+
+/** Writes reports to the terminal, or to whatever stands in its place. */
+export class Reporter {
+  readonly #isJson: boolean;
+  readonly #isTerminal: boolean;
+  #lastProgressAt = -Infinity;
+  #hasLine = false;
+
+  /** A reporter for people, or for programs if `isJson`. */
+  constructor(options: { readonly isJson: boolean }) {
+    this.#isJson = options.isJson;
+    this.#isTerminal = !options.isJson && process.stdout.isTTY === true;
+  }
+
+  /** Reports an event, unless it is progress that comes too soon after the last. */
+  report(report: Report): void {
+    if (report.event === "progress" && !this.#isProgressDue(report.bytes === report.total)) return;
+    if (this.#isJson) {
+      process.stdout.write(`${JSON.stringify(report)}\n`);
+      return;
+    }
+    if (report.event === "progress" && this.#isTerminal) {
+      process.stdout.write(`\r${progressBar(report.bytes, report.total)} ${progressText(report)}\x1b[K`);
+      this.#hasLine = true;
+      return;
+    }
+    this.#endLine();
+    const stream = report.event === "error" ? process.stderr : process.stdout;
+    stream.write(`${this.#text(report)}\n`);
+  }
+
+  /** A line for people; programs do not get it. */
+  note(text: string): void {
+    if (this.#isJson) return;
+    this.#endLine();
+    process.stdout.write(`${text}\n`);
+  }
+
+  #isProgressDue(isLast: boolean): boolean {
+    const interval = this.#isTerminal ? TERMINAL_INTERVAL_MS : PLAIN_INTERVAL_MS;
+    const now = performance.now();
+    if (!isLast && now - this.#lastProgressAt < interval) return false;
+    this.#lastProgressAt = now;
+    return true;
+  }
+
+  #endLine(): void {
+    if (this.#hasLine) process.stdout.write("\n");
+    this.#hasLine = false;
+  }
+
+  #text(report: Report): string {
+    switch (report.event) {
+      case "ticket":
+        return `${report.file} (${
+          formatBytes(report.bytes)
+        }) is ready. On the other machine:\n\n  hypha receive ${this.#style("bold", report.ticket)}\n`;
+      case "progress":
+        return progressText(report);
+      case "done":
+        return `${report.file}: ${formatBytes(report.bytes)} in ${(report.ms / 1000).toFixed(2)} s (${
+          formatRate(report.bytes * 1000 / Math.max(report.ms, 1))
+        })\nsha256 ${report.sha256}`;
+      case "error":
+        return `${this.#style("red", "error")}: ${report.message}`;
+    }
+  }
+
+  #style(style: "bold" | "red", text: string): string {
+    return this.#isTerminal ? styleText(style, text) : text;
+  }
+}
+
+function progressBar(bytes: number, total: number): string {
+  const filled = total === 0 ? BAR_CELLS : Math.floor(BAR_CELLS * bytes / total);
+  return `[${"#".repeat(filled)}${"-".repeat(BAR_CELLS - filled)}]`;
+}
+
+function progressText({ bytes, total, bytesPerSecond }: Extract<Report, { event: "progress" }>): string {
+  const percent = total === 0 ? 100 : Math.floor(100 * bytes / total);
+  const text = `${String(percent).padStart(3)} %  ${formatBytes(bytes)} of ${formatBytes(total)}`;
+  return `${text}  ${formatRate(bytesPerSecond)}`;
+}
+
+/** `1234567` as `1.23 MB`. */
+export function formatBytes(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return unit === 0 ? `${bytes} B` : `${value.toFixed(value < 10 ? 2 : 1)} ${units[unit]}`;
+}
+
+/** A rate, as {@linkcode formatBytes}. */
+export function formatRate(bytesPerSecond: number): string {
+  return `${formatBytes(Math.round(bytesPerSecond))}/s`;
+}
+
+/** Turns the bytes of a transfer into progress reports. */
+export class Progress {
+  readonly #reporter: Reporter;
+  readonly #total: number;
+  readonly #startedAt = performance.now();
+  #bytes = 0;
+
+  /** Progress towards `total` bytes. */
+  constructor(reporter: Reporter, total: number) {
+    this.#reporter = reporter;
+    this.#total = total;
+  }
+
+  /** Milliseconds since the beginning. */
+  get elapsedMs(): number {
+    return performance.now() - this.#startedAt;
+  }
+
+  /** Adds what was just transferred. */
+  add(bytes: number): void {
+    this.#bytes += bytes;
+    const bytesPerSecond = Math.round(this.#bytes * 1000 / Math.max(this.elapsedMs, 1));
+    this.#reporter.report({ event: "progress", bytes: this.#bytes, total: this.#total, bytesPerSecond });
+  }
+}
