@@ -88,7 +88,5 @@ export const ACK_EVERY_PACKETS = 16;
  * remainder it neither sends nor asks.
  */
 export const MIN_WINDOW = 4096;
-/** Taken beyond the window that was promised, in bytes: tail loss probes do not heed it. */
-export const WINDOW_SLACK_BYTES = 16_384;
 /** How long a finished stream still answers, in milliseconds: as long as a peer without our answer keeps asking. */
 export const LINGER_MS = DEAD_AFTER_MS;

@@ -22,6 +22,14 @@ const FIRST_RESEND_MS = 200;
 /** ...up to this. */
 const MAX_RESEND_MS = 1000;
 
+/** What a {@linkcode Dialing} is told. */
+export interface DialingOptions {
+  /** How long the listener may stay silent, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Called when no more answers matter, which may be after `opened`. */
+  onDone(dialing: Dialing): void;
+}
+
 /** One attempt to open a stream to an address. */
 export class Dialing {
   /** Settles with the connected stream. */
@@ -31,6 +39,7 @@ export class Dialing {
   readonly #stream: UdxStream;
   readonly #runtime: Runtime;
   readonly #giveUpAt: number;
+  readonly #onDone: (dialing: Dialing) => void;
   readonly #timer: Timer;
   readonly #result = Promise.withResolvers<UdxStream>();
   #question: Opening;
@@ -43,13 +52,14 @@ export class Dialing {
     endpoint: UdxEndpoint,
     socket: UdxSocket,
     to: SocketAddress,
-    timeoutMs: number,
+    options: DialingOptions,
   ) {
     this.#runtime = runtime;
+    this.#onDone = options.onDone;
     this.#socket = socket;
     this.#to = to;
     this.#stream = endpoint.createStream();
-    this.#giveUpAt = runtime.clock.now() + timeoutMs;
+    this.#giveUpAt = runtime.clock.now() + options.timeoutMs;
     this.#question = {
       kind: OpeningKind.Open,
       dialerId: this.#stream.id,
@@ -65,11 +75,6 @@ export class Dialing {
   /** The id that answers carry. */
   get id(): number {
     return this.#stream.id;
-  }
-
-  /** Whether this attempt needs no more answers. */
-  get isDone(): boolean {
-    return this.#state === "done";
   }
 
   /** Takes an answer that carries this attempt's id. */
@@ -111,6 +116,7 @@ export class Dialing {
   #finish(): void {
     this.#state = "done";
     this.#timer.cancel();
+    this.#onDone(this);
   }
 
   #ask(): void {

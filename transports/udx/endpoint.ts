@@ -26,7 +26,7 @@ export interface UdxStreamOptions {
   readonly firstRemoteSeq?: number;
   /** Decides about packets from elsewhere than the stream's remote; by default all are dropped. */
   readonly firewall?: Firewall;
-  /** Bytes that may wait unread; 4 MiB by default. */
+  /** Bytes that the peer may send ahead of the reader; 4 MiB by default. Up to twice that is kept. */
   readonly maxReceiveBytes?: number;
   /** Milliseconds of silence after which a heartbeat is sent; none by default. */
   readonly keepAliveMs?: number;

@@ -1,8 +1,10 @@
 /**
- * What has come: in order it goes up at once, out of order it waits, and both stay within the window that was promised.
+ * What has come: in order it goes up at once, out of order it waits. Nothing waits beyond the window that was promised;
+ * but what is next in order is taken up to twice the window. A sender of the reference kind does not count what was
+ * acknowledged out of order, overshoots the window after a loss, and gives the stream up if we insist on what we said.
  */
 import { ByteBlocks } from "./byte_blocks.ts";
-import { DATA, END, MAX_SACK_RANGES, MAX_SEQ_AHEAD, MIN_WINDOW, WINDOW_SLACK_BYTES } from "./constants.ts";
+import { DATA, END, MAX_SACK_RANGES, MAX_SEQ_AHEAD, MIN_WINDOW } from "./constants.ts";
 import { seqAdd, seqDiff, writeRange } from "./packet.ts";
 
 const INITIAL_RING = 16;
@@ -15,7 +17,7 @@ export type Reception = "taken" | "duplicate" | "dropped";
 
 /** The receiving half of a stream. */
 export class ReceiveQueue {
-  readonly #maxBytes: number;
+  readonly #windowBytes: number;
   /** Payloads out of order, by sequence number. */
   #ring: (Uint8Array | undefined)[] = new Array(INITIAL_RING).fill(undefined);
   #mask = INITIAL_RING - 1;
@@ -34,10 +36,10 @@ export class ReceiveQueue {
   #endSeq = -1;
   #hasEnded = false;
 
-  /** A queue that waits for packet `seq` first, and holds at most `maxBytes`. */
-  constructor(seq: number, maxBytes: number) {
+  /** A queue that waits for packet `seq` first, promises `windowBytes`, and holds twice that at the most. */
+  constructor(seq: number, windowBytes: number) {
     this.#nextSeq = seq;
-    this.#maxBytes = maxBytes;
+    this.#windowBytes = windowBytes;
   }
 
   /** The sequence number that is waited for: what an acknowledgement says. */
@@ -62,8 +64,8 @@ export class ReceiveQueue {
 
   /** What may be promised to the sender now, in bytes. */
   get window(): number {
-    const room = this.#maxBytes - this.readyBytes;
-    return room < Math.min(MIN_WINDOW, this.#maxBytes) ? 0 : room;
+    const room = this.#windowBytes - this.readyBytes;
+    return room < Math.min(MIN_WINDOW, this.#windowBytes) ? 0 : room;
   }
 
   /** Takes a packet. `payload` is borrowed until {@linkcode settle}, which copies what was not taken until then. */
@@ -73,7 +75,7 @@ export class ReceiveQueue {
     if (this.#hasEnded) return "dropped";
     if (this.#endSeq !== -1 && seqDiff(seq, this.#endSeq) > 0) return "dropped";
     if (ahead === 0) {
-      if (this.readyBytes + payload.length > this.#maxBytes + WINDOW_SLACK_BYTES) return "dropped";
+      if (this.readyBytes + this.#waitingBytes + payload.length > 2 * this.#windowBytes) return "dropped";
       this.#accept(type, payload);
       if (this.#waitingCount > 0) this.#drain();
       return "taken";
@@ -92,7 +94,7 @@ export class ReceiveQueue {
   #wait(seq: number, ahead: number, type: number, payload: Uint8Array): Reception {
     if (ahead >= MAX_SEQ_AHEAD) return "dropped";
     const waitingCost = this.#waitingBytes + this.#waitingCount * PACKET_OVERHEAD_BYTES;
-    if (this.readyBytes + waitingCost + payload.length > this.#maxBytes) return "dropped";
+    if (this.readyBytes + waitingCost + payload.length > this.#windowBytes) return "dropped";
     while (ahead >= this.#ring.length) this.#grow();
     const slot = seq & this.#mask;
     if (this.#ring[slot] !== undefined) return "duplicate";

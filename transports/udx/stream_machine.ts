@@ -45,7 +45,7 @@ export interface PacketTransmit extends Transmit {
 export interface StreamConfig extends SenderConfig {
   /** The id that the peer puts into packets for this stream. */
   readonly id: number;
-  /** Bytes that may wait here unread or out of order. */
+  /** The window: bytes that may wait here unread or out of order. Up to twice that is kept if a sender overshoots. */
   readonly maxReceiveBytes: number;
   /** Milliseconds of silence after which an idle stream sends a heartbeat; `Infinity` = never. */
   readonly keepAliveMs: number;
@@ -67,7 +67,11 @@ export interface StreamCounters extends SenderCounters {
   messagesDropped: number;
 }
 
-/** How often a dropped stream repeats that it is dropped: once for each packet that still comes, up to this. */
+/**
+ * How often a dropped stream says so: nobody acknowledges it, so it is said a few times, a round trip or two apart, and
+ * once for each packet that still comes, up to a bound. The reference says it once.
+ */
+const DESTROY_REPEATS = 3;
 const MAX_DESTROY_PACKETS = 16;
 
 /** One stream. The endpoint feeds it packets from accepted sources and sends what it is told to. */
@@ -93,6 +97,7 @@ export class StreamMachine implements Machine<StreamEvent> {
   #unansweredPackets = 0;
   #isDestroyOwed = false;
   #destroysSent = 0;
+  #repeatDestroyAt = Infinity;
   #isHeartbeatOwed = false;
   #wantsDrain = false;
   /** When anything was last sent or received. */
@@ -390,7 +395,7 @@ export class StreamMachine implements Machine<StreamEvent> {
 
   #becomeGone(): void {
     this.#phase = "gone";
-    this.#lingerUntil = Infinity;
+    this.#lingerUntil = this.#repeatDestroyAt = Infinity;
     this.#isAckOwed = this.#isDestroyOwed = false;
     this.#events.push(GONE);
   }
@@ -399,12 +404,16 @@ export class StreamMachine implements Machine<StreamEvent> {
 
   /** See {@linkcode Machine.nextTimeout}. */
   nextTimeout(): number {
-    return Math.min(this.#sender.nextTimeout(), this.#keepAliveAt, this.#lingerUntil);
+    return Math.min(this.#sender.nextTimeout(), this.#keepAliveAt, this.#repeatDestroyAt, this.#lingerUntil);
   }
 
   /** See {@linkcode Machine.handleTimeout}. */
   handleTimeout(now: number): void {
     if (this.#lingerUntil <= now) this.#becomeGone();
+    if (this.#repeatDestroyAt <= now) {
+      this.#repeatDestroyAt = Infinity;
+      this.#isDestroyOwed = true;
+    }
     if (this.#keepAliveAt <= now) {
       const quietUntil = this.#activeAt + this.#config.keepAliveMs;
       this.#keepAliveAt = quietUntil > now ? quietUntil : Infinity;
@@ -446,6 +455,8 @@ export class StreamMachine implements Machine<StreamEvent> {
     if (this.#isDestroyOwed) {
       this.#isDestroyOwed = false;
       this.#destroysSent++;
+      const mayRepeat = this.#destroysSent < DESTROY_REPEATS;
+      this.#repeatDestroyAt = mayRepeat ? now + this.#sender.rtt.timeout : Infinity;
       return this.#emit(now, out, path, this.#control(path, wire.DESTROY));
     }
     const message = this.#messages.shift();

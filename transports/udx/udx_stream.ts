@@ -339,7 +339,7 @@ export class UdxStream implements Duplex, UnorderedMessages, DeadlineEntry {
   #reportEnd(): void {
     const sink = this.#sink;
     if (sink === undefined || this.#isReading) return;
-    if (this.#machine.hasReadAll && !this.#hasEnded && !this.#isPaused && this.#closed?.error === undefined) {
+    if (this.#machine.hasReadAll && !this.#hasEnded && this.#closed?.error === undefined) {
       this.#hasEnded = true;
       sink.onEnd();
     }

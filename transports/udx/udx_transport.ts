@@ -2,6 +2,7 @@
  * UDX as a {@linkcode Transport}: dials and accepts addresses of the form `udx:1.2.3.4:5678` and `udx:[::1]:5678`.
  */
 import { throwIfAborted } from "../../core/runtime/async.ts";
+import { ConnectError } from "../../core/runtime/errors.ts";
 import type { Runtime } from "../../core/runtime/runtime.ts";
 import { SocketAddress } from "../../encoding/address.ts";
 import type { DatagramNetwork } from "../datagram.ts";
@@ -73,7 +74,10 @@ export class UdxTransport implements Transport, AsyncDisposable {
     throwIfAborted(options.signal);
     const socket = await this.#dialSocket(to.family);
     throwIfAborted(options.signal);
-    const dialing = new Dialing(this.#runtime, this.endpoint, socket, to, this.#dialTimeoutMs);
+    const dialing = new Dialing(this.#runtime, this.endpoint, socket, to, {
+      timeoutMs: this.#dialTimeoutMs,
+      onDone: ({ id }) => this.#dialings.delete(id),
+    });
     this.#dialings.set(dialing.id, dialing);
     const onAbort = () => dialing.fail(options.signal?.reason);
     options.signal?.addEventListener("abort", onAbort, { once: true });
@@ -81,7 +85,6 @@ export class UdxTransport implements Transport, AsyncDisposable {
       return toLink(await dialing.opened);
     } finally {
       options.signal?.removeEventListener("abort", onAbort);
-      this.#dialings.delete(dialing.id);
     }
   }
 
@@ -108,6 +111,8 @@ export class UdxTransport implements Transport, AsyncDisposable {
 
   /** Drops all streams and closes all sockets. */
   async close(): Promise<void> {
+    const error = new ConnectError("CONNECTION_CLOSED", "The transport was closed");
+    for (const dialing of [...this.#dialings.values()]) dialing.fail(error);
     await this.endpoint.close();
   }
 
