@@ -9,6 +9,9 @@ export interface TestOptions {
   readonly skip?: string | undefined;
 }
 
+/** How long one test may take, in milliseconds, before it fails by its name instead of holding up all the others. */
+const MAX_TEST_MS = 120_000;
+
 interface DenoLike {
   test(definition: Record<string, unknown>): void;
 }
@@ -20,15 +23,28 @@ export function test(name: string, body: () => void | Promise<void>, options: Te
   const title = options.skip === undefined ? name : `${name} (skipped: ${options.skip})`;
   const ignore = options.skip !== undefined;
   if (deno === undefined) {
-    void nodeTest(title, { skip: ignore }, async () => await body());
+    void nodeTest(title, { skip: ignore }, () => withinLimit(body));
     return;
   }
   deno.test({
     name: title,
     ignore,
-    fn: async () => await body(),
+    fn: () => withinLimit(body),
     sanitizeOps: true,
     sanitizeResources: true,
     sanitizeExit: true,
   });
+}
+
+async function withinLimit(body: () => void | Promise<void>): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const limit = setTimeout(
+    () => reject(new Error(`The test did not finish in ${MAX_TEST_MS / 1000} s`)),
+    MAX_TEST_MS,
+  );
+  try {
+    await Promise.race([body(), promise]);
+  } finally {
+    clearTimeout(limit);
+  }
 }

@@ -94,7 +94,13 @@ export class SystemClock implements Clock {
   #runDeferred(): void {
     const batch = this.#deferred;
     this.#deferred = [];
-    for (const callback of batch) callback();
+    let done = 0;
+    try {
+      while (done < batch.length) batch[done++]!();
+    } finally {
+      // One that throws must not take the others with it.
+      for (const callback of batch.slice(done)) this.defer(callback);
+    }
   }
 }
 
