@@ -2,6 +2,7 @@
  * Unreliable datagrams: the interface to UDP, to a simulated network, to a batched kernel path.
  */
 import type { SocketAddress } from "../encoding/address.ts";
+import type { NetworkInterface } from "./interfaces.ts";
 
 /** What a socket calls when datagrams come. */
 export interface DatagramReceiver {
@@ -63,6 +64,8 @@ export interface DatagramNetwork {
    * empty where the program may not know.
    */
   localHosts?(): readonly string[];
+  /** The addresses of this host and which interface has each. Absent or empty where the program may not know. */
+  interfaces?(): readonly NetworkInterface[];
   /**
    * Binds a socket.
    *

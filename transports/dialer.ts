@@ -112,7 +112,8 @@ export class Dialer {
       // With IK a listener can only answer to those who know its key: to others it just hangs up.
       throw new ConnectError(
         "WRONG_PEER",
-        `${address} answers, but does not prove to own the key that was asked for: the key is wrong, or another program has the address now`,
+        `${address} answers, but does not prove to own the key that was asked for: ` +
+          "the key is wrong, or another program has the address now",
         { cause },
       );
     }

@@ -236,12 +236,13 @@ export function testDatagramNetwork(make: () => Promise<DatagramNetworkUnderTest
   return Object.entries(CASES).map(([name, body]) => ({
     name,
     run: async () => {
-      await using under = await make();
+      const under = await make();
       const bench = new Bench(under);
       try {
         await body(bench);
       } finally {
         await bench.close();
+        await under[Symbol.asyncDispose]();
       }
     },
   }));

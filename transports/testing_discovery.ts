@@ -156,8 +156,12 @@ export function testDiscovery(make: () => Promise<DiscoveryUnderTest>): Conforma
   return Object.entries(CASES).map(([name, body]) => ({
     name,
     run: async () => {
-      await using under = await make();
-      await body(under);
+      const under = await make();
+      try {
+        await body(under);
+      } finally {
+        await under[Symbol.asyncDispose]();
+      }
     },
   }));
 }

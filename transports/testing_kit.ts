@@ -14,6 +14,7 @@ export interface ConformanceCase {
 
 /** Says which rule an implementation broke. */
 export class ConformanceError extends Error {
+  /** `ConformanceError`. */
   override readonly name: string = "ConformanceError";
 }
 

@@ -271,6 +271,7 @@ const DATA: Record<string, Body> = {
       isPaused = false;
       pair.far.resume();
     }
+    pair.far.resume();
     await bench.finish(pair);
   },
   "unordered messages arrive whole or not at all, if the transport has them": async (bench) => {
@@ -414,7 +415,7 @@ export function testTransport(make: () => Promise<TransportUnderTest>): Conforma
   return Object.entries({ ...DIALING, ...DATA, ...CLOSING }).map(([name, body]) => ({
     name,
     run: async () => {
-      await using under = await make();
+      const under = await make();
       const bench = await Bench.open(under);
       try {
         await body(bench);
@@ -425,6 +426,7 @@ export function testTransport(make: () => Promise<TransportUnderTest>): Conforma
           "dispose of the listener",
           Promise.resolve(bench.listener[Symbol.asyncDispose]()),
         );
+        await under[Symbol.asyncDispose]();
       }
     },
   }));

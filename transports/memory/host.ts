@@ -5,21 +5,20 @@ import { SocketAddress } from "../../encoding/address.ts";
 import { ConnectError } from "../../core/runtime/errors.ts";
 import type { Random } from "../../core/runtime/runtime.ts";
 import type { BindOptions, DatagramNetwork, DatagramReceiver, DatagramSocket } from "../datagram.ts";
+import type { NetworkInterface } from "../interfaces.ts";
 import type { LinkConditions } from "./conditions.ts";
 import type { Engine } from "./engine.ts";
-import { SimulatedLink } from "./link.ts";
+import { Link, type SimulatedLink } from "./link.ts";
 import { hostKey } from "./nat.ts";
 import type { SimulatedNetwork } from "./network.ts";
 import type { Arrival, Packet } from "./packet.ts";
 import type { SimulatedRouter } from "./router.ts";
 import { isMulticast, type Segment } from "./segment.ts";
 
-/** What the network needs to know to make a {@linkcode SimulatedHost}. */
+/** What the network needs to know to make a {@linkcode Host}. */
 export interface HostConfig {
   /** For the seed of its chance, and for messages. */
   readonly name: string;
-  /** A number that no other host of the network has. */
-  readonly number: number;
   /** The network that it is in. */
   readonly network: SimulatedNetwork;
   /** Its addresses; IPv4, IPv6 or both. */
@@ -48,17 +47,17 @@ class SimulatedSocket implements DatagramSocket {
   readonly canSetTtl = true;
   readonly receiver: DatagramReceiver;
   readonly reuseAddress: boolean;
-  readonly groups = new Map<number | string, SocketAddress>();
+  readonly groups: Map<number | string, SocketAddress> = new Map();
   hearsItself = true;
   multicastTtl = DEFAULT_MULTICAST_TTL;
-  readonly #host: SimulatedHost;
+  readonly #host: Host;
   readonly #isDual: boolean;
   readonly #isWildcard: boolean;
   /** The source address of the latest datagram: the same for most that follow. */
   #source: SocketAddress | undefined;
   #isClosed = false;
 
-  constructor(host: SimulatedHost, address: SocketAddress, options: BindOptions, receiver: DatagramReceiver) {
+  constructor(host: Host, address: SocketAddress, options: BindOptions, receiver: DatagramReceiver) {
     this.address = address;
     this.receiver = receiver;
     this.reuseAddress = options.reuseAddress ?? false;
@@ -132,14 +131,10 @@ class SimulatedSocket implements DatagramSocket {
   }
 }
 
-/** One host, with sockets like those of a real one; made by `SimulatedNetwork.host`. */
-export class SimulatedHost implements DatagramNetwork, Arrival {
-  /** See {@linkcode DatagramNetwork.maxDatagramBytes}. */
-  readonly maxDatagramBytes: number = MAX_DATAGRAM_BYTES;
+/** One host, with sockets like those of a real one. */
+export interface SimulatedHost extends DatagramNetwork {
   /** Its name. */
   readonly name: string;
-  /** Its number in the network. */
-  readonly number: number;
   /** The network that it is in. */
   readonly network: SimulatedNetwork;
   /** The router that it is behind, if any. */
@@ -148,49 +143,62 @@ export class SimulatedHost implements DatagramNetwork, Arrival {
   readonly uplink: SimulatedLink;
   /** The link to the host. */
   readonly downlink: SimulatedLink;
-  readonly #engine: Engine;
-  readonly #random: Random;
-  readonly #segment: Segment;
-  readonly #sockets = new Map<number, SimulatedSocket[]>();
-  #addresses: readonly SocketAddress[] = [];
-
-  /** Not for callers: use `SimulatedNetwork.host`. */
-  constructor(engine: Engine, config: HostConfig) {
-    this.name = config.name;
-    this.number = config.number;
-    this.network = config.network;
-    this.router = config.router;
-    this.#engine = engine;
-    this.#random = engine.random.fork(`host/${config.name}`);
-    this.#segment = config.segment;
-    this.uplink = new SimulatedLink(engine, `${config.name}/up`, config.uplink, config.segment);
-    this.downlink = new SimulatedLink(engine, `${config.name}/down`, config.downlink, this);
-    this.renumber(config.addresses);
-  }
-
   /** Its addresses, as text. */
-  get addresses(): readonly string[] {
-    return this.#addresses.map((address) => address.host);
-  }
-
+  readonly addresses: readonly string[];
   /** Its first address. */
-  get address(): string {
-    return this.#addresses[0]?.host ?? "0.0.0.0";
-  }
-
+  readonly address: string;
   /** Cuts or mends its link. */
-  setDown(isDown: boolean): void {
-    this.uplink.isDown = isDown;
-    this.downlink.isDown = isDown;
-    this.#engine.onTopologyChange();
-  }
-
+  setDown(isDown: boolean): void;
   /**
    * Gets other addresses on the same network, as when it roams. Sockets bound to all addresses go on, those bound to an old
    * one send and receive no more.
    *
    * @throws {ConnectError} `ADDRESS_IN_USE` if another host has one of them.
    */
+  renumber(addresses: readonly string[]): void;
+}
+
+/** The host from the network's side. */
+export class Host implements SimulatedHost, Arrival {
+  readonly maxDatagramBytes: number = MAX_DATAGRAM_BYTES;
+  readonly name: string;
+  readonly network: SimulatedNetwork;
+  readonly router: SimulatedRouter | undefined;
+  readonly uplink: Link;
+  readonly downlink: Link;
+  readonly #engine: Engine;
+  readonly #random: Random;
+  readonly #segment: Segment;
+  readonly #sockets = new Map<number, SimulatedSocket[]>();
+  #addresses: readonly SocketAddress[] = [];
+
+  /** A host that is connected to `config.segment`. */
+  constructor(engine: Engine, config: HostConfig) {
+    this.name = config.name;
+    this.network = config.network;
+    this.router = config.router;
+    this.#engine = engine;
+    this.#random = engine.random.fork(`host/${config.name}`);
+    this.#segment = config.segment;
+    this.uplink = new Link(engine, `${config.name}/up`, config.uplink, config.segment);
+    this.downlink = new Link(engine, `${config.name}/down`, config.downlink, this);
+    this.renumber(config.addresses);
+  }
+
+  get addresses(): readonly string[] {
+    return this.#addresses.map((address) => address.host);
+  }
+
+  get address(): string {
+    return this.#addresses[0]?.host ?? "0.0.0.0";
+  }
+
+  setDown(isDown: boolean): void {
+    this.uplink.isDown = isDown;
+    this.downlink.isDown = isDown;
+    this.#engine.onTopologyChange();
+  }
+
   renumber(addresses: readonly string[]): void {
     const parsed = addresses.map((address) => SocketAddress.of(address, 0));
     for (const address of parsed) {
@@ -202,12 +210,15 @@ export class SimulatedHost implements DatagramNetwork, Arrival {
     for (const address of parsed) this.#segment.add(address, this.downlink);
   }
 
-  /** See {@linkcode DatagramNetwork.localHosts}. */
   localHosts(): readonly string[] {
     return this.addresses;
   }
 
-  /** See {@linkcode DatagramNetwork.bind}. */
+  /** See {@linkcode DatagramNetwork.interfaces}: one, with all addresses. */
+  interfaces(): readonly NetworkInterface[] {
+    return this.#addresses.map(({ host, family }) => ({ name: "eth0", host, family, isInternal: false }));
+  }
+
   bind(options: BindOptions, receiver: DatagramReceiver): Promise<DatagramSocket> {
     try {
       return Promise.resolve(this.#bind(options, receiver));
@@ -216,7 +227,7 @@ export class SimulatedHost implements DatagramNetwork, Arrival {
     }
   }
 
-  /** Not for callers: takes a packet that is for this host. */
+  /** Takes a packet that is for this host. */
   arrive(packet: Packet): void {
     // A network without delay: the receiver must not run inside of the sender's call.
     if (packet.isFresh) return this.#engine.hold(packet, this, this.#engine.clock.now());
@@ -225,7 +236,7 @@ export class SimulatedHost implements DatagramNetwork, Arrival {
     let isTaken = false;
     for (const socket of isGroup ? [...sockets] : sockets) {
       if (!socket.accepts(packet.to)) continue;
-      if (isGroup && packet.origin === this.number && !socket.hearsItself) continue;
+      if (isGroup && packet.origin === this.downlink && !socket.hearsItself) continue;
       if (!isTaken) this.#engine.note("delivered", packet);
       isTaken = true;
       socket.receiver.onDatagram(packet.payload, packet.from);
@@ -235,42 +246,42 @@ export class SimulatedHost implements DatagramNetwork, Arrival {
     else this.#engine.drop(packet, "closed");
   }
 
-  /** Not for callers: sends from a socket of this host. */
+  /** Sends from a socket of this host. */
   transmit(datagram: Uint8Array, from: SocketAddress, to: SocketAddress, ttl: number): void {
     const packet = this.#engine.pool.take();
-    packet.set(datagram, from, to, ttl, this.number);
+    packet.set(datagram, from, to, ttl, this.downlink);
     this.#engine.note("sent", packet);
     if (this.has(to)) return this.arrive(packet);
     if (isMulticast(to)) this.arrive(this.#engine.pool.copy(packet));
     this.uplink.send(packet);
   }
 
-  /** Not for callers: the address from which to send to `to`. */
+  /** The address from which to send to `to`. */
   sourceHost(to: SocketAddress): SocketAddress | undefined {
     if (to.isLoopback) return to;
     return this.#addresses.find((address) => address.family === to.family);
   }
 
-  /** Not for callers: whether `address` is one of this host's. */
+  /** Whether `address` is one of this host's. */
   has(address: SocketAddress): boolean {
     if (address.isLoopback) return true;
     const key = hostKey(address);
     return this.#addresses.some((own) => hostKey(own) === key);
   }
 
-  /** Not for callers: tells the network whether a socket of this host is in `group`. */
+  /** Tells the network whether a socket of this host is in `group`. */
   updateGroup(group: SocketAddress): void {
     const key = hostKey(group);
     for (const sockets of this.#sockets.values()) {
       if (sockets.some((socket) => socket.groups.has(key))) {
-        this.#segment.join(group, this.downlink, this.number);
+        this.#segment.join(group, this.downlink);
         return;
       }
     }
     this.#segment.leave(group, this.downlink);
   }
 
-  /** Not for callers: frees the port of a closed socket. */
+  /** Frees the port of a closed socket. */
   release(socket: SimulatedSocket): void {
     const { port } = socket.address;
     const rest = (this.#sockets.get(port) ?? []).filter((other) => other !== socket);

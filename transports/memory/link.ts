@@ -23,11 +23,23 @@ export interface LinkCounters {
 /** Packets that one link may hold at once: bounds what a clogged link keeps. */
 const MAX_HELD = 100_000;
 
-/** One direction of a link between a host or a router and its network. */
-export class SimulatedLink implements Arrival {
+/** One direction of the link between a host or a router and its network. */
+export interface SimulatedLink {
   /** What it has done. */
-  readonly counters: LinkCounters = { sent: 0, lost: 0, dropped: 0, duplicated: 0, reordered: 0 };
+  readonly counters: Readonly<LinkCounters>;
   /** Whether everything is lost, as if the cable were out. */
+  isDown: boolean;
+  /** The least time from end to end, in milliseconds. */
+  readonly latencyMs: number;
+  /** Changes what the link does from now on. What is under way is not affected. */
+  setConditions(conditions: LinkConditions): void;
+  /** Holds everything back until `at` (milliseconds of the clock), then lets it go at once, in order. */
+  clogUntil(at: number): void;
+}
+
+/** The link from the network's side. */
+export class Link implements SimulatedLink, Arrival {
+  readonly counters: LinkCounters = { sent: 0, lost: 0, dropped: 0, duplicated: 0, reordered: 0 };
   isDown = false;
   readonly #engine: Engine;
   readonly #random: Random;
@@ -38,7 +50,7 @@ export class SimulatedLink implements Arrival {
   #lastDue = 0;
   #held = 0;
 
-  /** A link that `network.ts` makes; `name` seeds its chance, `far` is its end. */
+  /** A link to `far`; `name` seeds its chance. */
   constructor(engine: Engine, name: string, conditions: LinkConditions, far: Arrival) {
     this.#engine = engine;
     this.#random = engine.random.fork(`link/${name}`);
@@ -46,18 +58,15 @@ export class SimulatedLink implements Arrival {
     this.#far = far;
   }
 
-  /** The least time from end to end, in milliseconds. */
   get latencyMs(): number {
     return this.#config.latencyMs;
   }
 
-  /** Changes what the link does from now on. What is under way is not affected. */
   setConditions(conditions: LinkConditions): void {
     this.#config = resolveConditions(conditions);
     this.#isBad = false;
   }
 
-  /** Holds everything back until `at` (milliseconds of the clock), then lets it go at once. */
   clogUntil(at: number): void {
     this.#lastDue = Math.max(this.#lastDue, at);
   }
@@ -103,7 +112,7 @@ export class SimulatedLink implements Arrival {
     this.#carry(packet, due);
   }
 
-  /** Not for callers: the engine says that `packet` is through. */
+  /** A packet is through. */
   arrive(packet: Packet): void {
     this.#held--;
     this.#far.arrive(packet);

@@ -5,8 +5,8 @@ export { type BurstLoss, type LinkConditions, type Ratio } from "./conditions.ts
 export { Directory, type DirectoryListener, type DirectoryRecord } from "./directory.ts";
 export { MemoryDiscovery } from "./discovery.ts";
 export { type DropReason, type NetworkCounters } from "./engine.ts";
-export { SimulatedHost } from "./host.ts";
-export { type LinkCounters, SimulatedLink } from "./link.ts";
+export { type SimulatedHost } from "./host.ts";
+export { type LinkCounters, type SimulatedLink } from "./link.ts";
 export {
   type HostOptions,
   type LinkOptions,
@@ -15,7 +15,7 @@ export {
   SimulatedNetwork,
   type SimulatedNetworkOptions,
 } from "./network.ts";
-export { SimulatedRouter } from "./router.ts";
+export { type SimulatedRouter } from "./router.ts";
 export {
   type Dependence,
   type PortAllocation,

@@ -4,33 +4,29 @@
  */
 import { SocketAddress } from "../../encoding/address.ts";
 import type { Random } from "../../core/runtime/runtime.ts";
+import { type Expiring, ExpiringMap } from "./expiring_map.ts";
 import type { Dependence, RouterBehaviour } from "./router_types.ts";
 
 /** A value that is equal for equal addresses. */
 type Key = number | string;
 
-/** What the router remembers about one inside socket and those it talks to. */
-interface Flow {
-  expiresAt: number;
+/** What the router remembers about one inside socket and one of those it talks to. */
+interface Flow extends Expiring {
   isAnswered: boolean;
 }
 
-/** One inside socket as it looks from outside. */
-interface Mapping {
+/** One inside socket as it looks from outside; gone with the last of its flows. */
+interface Mapping extends Expiring {
   readonly inside: SocketAddress;
   readonly outside: SocketAddress;
   /** By what the filter looks at. */
-  readonly flows: Map<Key, Flow>;
-  /** When the last of the flows expires. */
-  expiresAt: number;
+  readonly flows: ExpiringMap<Key, Flow>;
 }
 
 const FIRST_PORT = 1024;
 const PORTS = 65_536 - FIRST_PORT;
 /** The distance of `shifting` ports; any will do. */
 const SHIFT = 20_011;
-/** Below this many entries a table is not searched for expired ones. */
-const SWEEP_FROM = 256;
 
 /** The address of a host without the port, as a key. */
 export function hostKey(address: SocketAddress): Key {
@@ -46,13 +42,13 @@ function select(dependence: Dependence, remote: SocketAddress): Key {
 export class Nat {
   readonly #behaviour: RouterBehaviour;
   readonly #random: Random;
+  /** By inside address, then by what the mapping looks at. */
+  readonly #byInside = new ExpiringMap<Key, ExpiringMap<Key, Mapping>>();
+  readonly #byOutside = new ExpiringMap<Key, Mapping>();
+  /** Flows that early packets from outside began, by outside address, then by remote address. */
+  readonly #early = new ExpiringMap<Key, ExpiringMap<Key, Expiring>>();
   #host: string;
-  #byInside = new Map<Key, Map<Key, Mapping>>();
-  #byOutside = new Map<Key, Mapping>();
-  /** Flows that early packets from outside began: outside address, then remote address, to when they expire. */
-  #early = new Map<Key, Map<Key, number>>();
   #nextPort: number;
-  #sweepAt = SWEEP_FROM;
 
   /** A router with the outside address `host`. */
   constructor(behaviour: RouterBehaviour, host: string, random: Random) {
@@ -80,10 +76,10 @@ export class Nat {
     const mapping = this.#mappingFor(inside, remote, now);
     if (mapping === undefined) return undefined;
     const key = select(this.#behaviour.filtering, remote);
-    let flow = mapping.flows.get(key);
-    if (flow === undefined || flow.expiresAt <= now) {
+    let flow = mapping.flows.get(key, now);
+    if (flow === undefined) {
       flow = { expiresAt: 0, isAnswered: false };
-      mapping.flows.set(key, flow);
+      mapping.flows.set(key, flow, now);
     }
     this.#refresh(mapping, flow, now);
     return mapping.outside;
@@ -92,15 +88,11 @@ export class Nat {
   /** A packet comes in from `remote` to `outside`: where it goes to inside, or undefined if it is not let in. */
   inbound(remote: SocketAddress, outside: SocketAddress, now: number): SocketAddress | undefined {
     const { filtering } = this.#behaviour;
-    const mapping = this.#byOutside.get(outside.key);
-    if (mapping === undefined || mapping.expiresAt <= now) {
-      if (!this.#translates(outside) && filtering === "endpoint-independent") return outside;
-      this.#noteEarly(remote, outside, now);
-      return undefined;
-    }
-    const flow = mapping.flows.get(select(filtering, remote));
-    if (flow === undefined || flow.expiresAt <= now) {
-      this.#noteEarly(remote, outside, now);
+    if (!this.#translates(outside) && filtering === "endpoint-independent") return outside;
+    const mapping = this.#byOutside.get(outside.key, now);
+    const flow = mapping?.flows.get(select(filtering, remote), now);
+    if (mapping === undefined || flow === undefined) {
+      if (this.#behaviour.movedByEarlyInbound) this.#noteEarly(remote, outside, now);
       return undefined;
     }
     flow.isAnswered = true;
@@ -120,50 +112,42 @@ export class Nat {
 
   #mappingFor(inside: SocketAddress, remote: SocketAddress, now: number): Mapping | undefined {
     const { mapping: kind, movedByEarlyInbound } = this.#behaviour;
-    const translates = this.#translates(inside);
-    let mappings = this.#byInside.get(inside.key);
-    if (mappings === undefined) {
-      mappings = new Map();
-      this.#byInside.set(inside.key, mappings);
+    const mappings = this.#byInside.peek(inside.key);
+    if (kind === "none" || inside.family === 6) {
+      return mappings?.get(0, now) ?? this.#map(inside, 0, inside, now);
     }
-    if (translates && movedByEarlyInbound) {
-      const moved = mappings.get(remote.key);
-      if (moved !== undefined && moved.expiresAt > now) return moved;
+    if (movedByEarlyInbound) {
+      const moved = mappings?.get(remote.key, now);
+      if (moved !== undefined) return moved;
       const usual = SocketAddress.of(this.#host, inside.port);
-      if (this.#isEarly(remote, usual, now)) return this.#map(mappings, remote.key, inside, now, usual);
+      if (this.#early.peek(usual.key)?.get(remote.key, now) !== undefined) {
+        return this.#map(inside, remote.key, this.#allocate(inside, now, usual), now);
+      }
     }
-    const key = translates && kind !== "none" ? select(kind, remote) : 0;
-    const mapping = mappings.get(key);
-    if (mapping !== undefined && mapping.expiresAt > now) return mapping;
-    return this.#map(mappings, key, inside, now, undefined);
+    const key = select(kind, remote);
+    return mappings?.get(key, now) ?? this.#map(inside, key, this.#allocate(inside, now), now);
   }
 
   #map(
-    mappings: Map<Key, Mapping>,
-    key: Key,
     inside: SocketAddress,
+    key: Key,
+    outside: SocketAddress | undefined,
     now: number,
-    avoid: SocketAddress | undefined,
   ): Mapping | undefined {
-    const old = mappings.get(key);
-    if (old !== undefined && this.#byOutside.get(old.outside.key) === old) {
-      this.#byOutside.delete(old.outside.key);
-    }
-    const outside = this.#translates(inside) ? this.#allocate(inside, now, avoid) : inside;
     if (outside === undefined) return undefined;
-    const mapping = { inside, outside, flows: new Map(), expiresAt: now };
-    mappings.set(key, mapping);
-    this.#byOutside.set(outside.key, mapping);
-    if (this.#byOutside.size >= this.#sweepAt) this.#sweep(now);
+    const mapping: Mapping = { inside, outside, flows: new ExpiringMap(), expiresAt: now };
+    entry(this.#byInside, inside.key, now).set(key, mapping, now);
+    this.#byOutside.set(outside.key, mapping, now);
     return mapping;
   }
 
-  #allocate(inside: SocketAddress, now: number, avoid: SocketAddress | undefined): SocketAddress | undefined {
+  /** A free outside address for `inside`, not `avoid`. */
+  #allocate(inside: SocketAddress, now: number, avoid?: SocketAddress): SocketAddress | undefined {
     let port = this.#firstChoice(inside.port);
     for (let tries = 0; tries < PORTS; tries++) {
       const outside = SocketAddress.of(this.#host, FIRST_PORT + port);
-      const taken = this.#byOutside.get(outside.key);
-      if ((taken === undefined || taken.expiresAt <= now) && avoid?.equals(outside) !== true) return outside;
+      const isTaken = this.#byOutside.get(outside.key, now) !== undefined;
+      if (!isTaken && avoid?.equals(outside) !== true) return outside;
       port = (port + 1) % PORTS;
     }
     return undefined;
@@ -185,34 +169,22 @@ export class Nat {
     }
   }
 
-  #isEarly(remote: SocketAddress, outside: SocketAddress, now: number): boolean {
-    return (this.#early.get(outside.key)?.get(remote.key) ?? -Infinity) > now;
-  }
-
   #noteEarly(remote: SocketAddress, outside: SocketAddress, now: number): void {
-    if (!this.#behaviour.movedByEarlyInbound) return;
-    let remotes = this.#early.get(outside.key);
-    if (remotes === undefined) {
-      remotes = new Map();
-      this.#early.set(outside.key, remotes);
-    }
-    remotes.set(remote.key, now + this.#behaviour.unansweredMs);
+    const flow = { expiresAt: now + this.#behaviour.unansweredMs };
+    entry(this.#early, outside.key, now).set(remote.key, flow, now);
   }
+}
 
-  /** Takes out what has expired, so that a long run does not grow without end. */
-  #sweep(now: number): void {
-    for (const [insideKey, mappings] of this.#byInside) {
-      for (const [key, mapping] of mappings) {
-        if (mapping.expiresAt > now) continue;
-        mappings.delete(key);
-        if (this.#byOutside.get(mapping.outside.key) === mapping) this.#byOutside.delete(mapping.outside.key);
-      }
-      if (mappings.size === 0) this.#byInside.delete(insideKey);
-    }
-    for (const [outsideKey, remotes] of this.#early) {
-      for (const [key, expiresAt] of remotes) if (expiresAt <= now) remotes.delete(key);
-      if (remotes.size === 0) this.#early.delete(outsideKey);
-    }
-    this.#sweepAt = Math.max(SWEEP_FROM, 2 * this.#byOutside.size);
+/** The table at `key` of `tables`, a new one if there is none. */
+function entry<Value extends Expiring>(
+  tables: ExpiringMap<Key, ExpiringMap<Key, Value>>,
+  key: Key,
+  now: number,
+): ExpiringMap<Key, Value> {
+  let table = tables.peek(key);
+  if (table === undefined) {
+    table = new ExpiringMap();
+    tables.set(key, table, now);
   }
+  return table;
 }

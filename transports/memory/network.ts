@@ -8,10 +8,8 @@ import type { Tracer } from "../../core/runtime/trace.ts";
 import type { LinkConditions } from "./conditions.ts";
 import { Directory } from "./directory.ts";
 import { Engine, type NetworkCounters } from "./engine.ts";
-import { SimulatedHost } from "./host.ts";
-import type { SimulatedLink } from "./link.ts";
-import type { Packet } from "./packet.ts";
-import { SimulatedRouter } from "./router.ts";
+import { Host, type SimulatedHost } from "./host.ts";
+import { Router, type SimulatedRouter } from "./router.ts";
 import { ROUTER_TYPES, type RouterBehaviour, type RouterChain, type RouterType } from "./router_types.ts";
 import { Segment } from "./segment.ts";
 
@@ -73,9 +71,10 @@ export interface Partition {
   heal(): void;
 }
 
+/** What is kept apart: packets of hosts behind the links of `from`, on the links of `to`. */
 interface Parted {
-  readonly origins: ReadonlySet<number>;
-  readonly links: ReadonlySet<SimulatedLink>;
+  readonly from: ReadonlySet<unknown>;
+  readonly to: ReadonlySet<unknown>;
 }
 
 /** Hands out addresses below a prefix of three bytes, which counts up when it is full. */
@@ -115,6 +114,7 @@ const PUBLIC_PREFIX = "11.0.0";
  * @example Two hosts behind home routers, with 1 % of loss; time moves only when told to.
  * ```ts
  * import { SeededRandom, VirtualClock } from "../../core/runtime/virtual.ts";
+ * import { SocketAddress } from "../../encoding/address.ts";
  * import { SimulatedNetwork } from "./network.ts";
  *
  * const clock = new VirtualClock();
@@ -132,8 +132,6 @@ const PUBLIC_PREFIX = "11.0.0";
  * from.send(new Uint8Array(100), SocketAddress.of(server.address, to.address.port));
  * clock.run();
  * console.assert(seen === client.router?.address);
- *
- * import { SocketAddress } from "../../encoding/address.ts";
  * ```
  */
 export class SimulatedNetwork {
@@ -145,12 +143,13 @@ export class SimulatedNetwork {
   readonly #wan: LinkConditions;
   readonly #lan: LinkConditions;
   readonly #core: Segment;
+  readonly #lans = new Map<SimulatedRouter, Segment>();
   readonly #ranges = new Map<Segment, AddressRange>();
-  readonly #hosts: SimulatedHost[] = [];
+  readonly #hosts: Host[] = [];
   readonly #names = new Set<string>();
   readonly #partitions = new Set<Parted>();
-  #lans = 0;
-  #carriers = 0;
+  #lanCount = 0;
+  #carrierCount = 0;
 
   /** An empty network. */
   constructor(options: SimulatedNetworkOptions) {
@@ -185,14 +184,14 @@ export class SimulatedNetwork {
   /**
    * Adds a host.
    *
-   * @throws {ConnectError} `ADDRESS_IN_USE`, {@linkcode TypeError} if an address is none, {@linkcode RangeError} if a name is taken.
+   * @throws {ConnectError} `ADDRESS_IN_USE`.
+   * @throws {TypeError} if an address is none.
+   * @throws {RangeError} if a name is taken.
    */
   host(options: HostOptions = {}): SimulatedHost {
-    const number = this.#hosts.length;
-    const segment = options.behind?.lan ?? this.#core;
-    const host = new SimulatedHost(this.#engine, {
-      name: this.#name(options.name ?? `host${number}`),
-      number,
+    const segment = this.#segmentBehind(options.behind);
+    const host = new Host(this.#engine, {
+      name: this.#name(options.name ?? `host${this.#hosts.length}`),
       network: this,
       addresses: options.addresses ?? [this.#ranges.get(segment)!.next(segment)],
       segment,
@@ -207,19 +206,16 @@ export class SimulatedNetwork {
   router(options: RouterOptions = {}): SimulatedRouter {
     const chain: RouterChain = ROUTER_TYPES[options.type ?? "port-restricted-cone"];
     const name = this.#name(options.name ?? `router${this.#names.size}`);
-    let carrier = options.behind;
-    if (chain.carrier !== undefined) {
-      const prefix = `100.64.${this.#carriers++ % 256}`;
-      carrier = this.#router(`${name}/carrier`, chain.carrier, prefix, { ...options, name: "" }, carrier);
-      const { address: _, link: __, uplink: ___, downlink: ____, ...inner } = options;
-      options = inner;
-    }
     const behaviour = { ...chain.router, ...options.behaviour };
-    const isPublic = behaviour.mapping === "none";
-    const lan = this.#lans++;
-    const prefix = options.lanPrefix ??
-      (isPublic ? `11.${128 + (lan >>> 8)}.${lan & 255}` : `192.168.${lan % 256}`);
-    return this.#router(name, behaviour, prefix, options, carrier);
+    const lan = this.#lanCount++;
+    const usualPrefix = behaviour.mapping === "none"
+      ? `11.${128 + (lan >>> 8)}.${lan & 255}`
+      : `192.168.${lan & 255}`;
+    const prefix = options.lanPrefix ?? usualPrefix;
+    if (chain.carrier === undefined) return this.#router(name, behaviour, prefix, options.behind, options);
+    const carrierPrefix = `100.64.${this.#carrierCount++ & 255}`;
+    const carrier = this.#router(`${name}/carrier`, chain.carrier, carrierPrefix, options.behind, options);
+    return this.#router(name, behaviour, prefix, carrier, {});
   }
 
   /**
@@ -231,8 +227,9 @@ export class SimulatedNetwork {
     b: readonly (SimulatedHost | SimulatedRouter)[],
     direction: "both" | "a-to-b" = "both",
   ): Partition {
-    const parts = [{ origins: this.#origins(a), links: this.#linksOf(b) }];
-    if (direction === "both") parts.push({ origins: this.#origins(b), links: this.#linksOf(a) });
+    const [linksOfA, linksOfB] = [this.#linksOf(a), this.#linksOf(b)];
+    const parts = [{ from: linksOfA, to: linksOfB }];
+    if (direction === "both") parts.push({ from: linksOfB, to: linksOfA });
     for (const part of parts) this.#partitions.add(part);
     this.#engine.onTopologyChange();
     return {
@@ -246,10 +243,7 @@ export class SimulatedNetwork {
   /** Whether packets from `a` to `b` and back have a way: nothing in between is down or parted. NATs are not considered. */
   isConnected(a: SimulatedHost, b: SimulatedHost): boolean {
     if (a === b) return true;
-    for (const part of this.#partitions) {
-      if (part.origins.has(a.number) && part.links.has(b.downlink)) return false;
-      if (part.origins.has(b.number) && part.links.has(a.downlink)) return false;
-    }
+    if (this.#isParted(a.downlink, b.downlink) || this.#isParted(b.downlink, a.downlink)) return false;
     return [...path(a), ...path(b)].every(({ uplink, downlink }) => !uplink.isDown && !downlink.isDown);
   }
 
@@ -266,22 +260,32 @@ export class SimulatedNetwork {
     name: string,
     behaviour: RouterBehaviour,
     lanPrefix: string,
-    options: RouterOptions,
     carrier: SimulatedRouter | undefined,
+    options: LinkOptions & { readonly address?: string },
   ): SimulatedRouter {
-    const outer = carrier?.lan ?? this.#core;
-    return new SimulatedRouter(this.#engine, {
+    const outer = this.#segmentBehind(carrier);
+    const lan = this.#segment(0, lanPrefix);
+    const router = new Router(this.#engine, {
       name,
       behaviour,
       address: options.address ?? this.#ranges.get(outer)!.next(outer),
       outer,
-      lan: this.#segment(0, lanPrefix),
+      lan,
       ...this.#links(options, carrier === undefined ? this.#wan : this.#lan),
     }, carrier);
+    this.#lans.set(router, lan);
+    return router;
+  }
+
+  #segmentBehind(router: SimulatedRouter | undefined): Segment {
+    if (router === undefined) return this.#core;
+    const segment = this.#lans.get(router);
+    if (segment === undefined) throw new RangeError(`${router.name} is a router of another network`);
+    return segment;
   }
 
   #segment(hops: number, prefix: string): Segment {
-    const segment = new Segment(this.#engine, hops, (packet, link) => this.#isParted(packet, link));
+    const segment = new Segment(this.#engine, hops, (packet, link) => this.#isParted(packet.origin, link));
     this.#ranges.set(segment, new AddressRange(prefix));
     return segment;
   }
@@ -299,29 +303,17 @@ export class SimulatedNetwork {
     return name;
   }
 
-  #isParted(packet: Packet, link: SimulatedLink): boolean {
-    for (const part of this.#partitions) {
-      if (part.origins.has(packet.origin) && part.links.has(link)) return true;
-    }
+  #isParted(from: unknown, to: unknown): boolean {
+    for (const part of this.#partitions) if (part.from.has(from) && part.to.has(to)) return true;
     return false;
   }
 
-  #hostsOf(members: readonly (SimulatedHost | SimulatedRouter)[]): SimulatedHost[] {
+  #hostsOf(members: readonly (SimulatedHost | SimulatedRouter)[]): Host[] {
     const set = new Set<unknown>(members);
-    return this.#hosts.filter((host) => {
-      if (set.has(host)) return true;
-      for (let router = host.router; router !== undefined; router = router.carrier) {
-        if (set.has(router)) return true;
-      }
-      return false;
-    });
+    return this.#hosts.filter((host) => path(host).some((member) => set.has(member)));
   }
 
-  #origins(members: readonly (SimulatedHost | SimulatedRouter)[]): Set<number> {
-    return new Set(this.#hostsOf(members).map((host) => host.number));
-  }
-
-  #linksOf(members: readonly (SimulatedHost | SimulatedRouter)[]): Set<SimulatedLink> {
-    return new Set([...members, ...this.#hostsOf(members)].map((member) => member.downlink));
+  #linksOf(members: readonly (SimulatedHost | SimulatedRouter)[]): Set<unknown> {
+    return new Set<unknown>([...members, ...this.#hostsOf(members)].map((member) => member.downlink));
   }
 }

@@ -32,8 +32,8 @@ export class Packet implements DeadlineEntry {
   to!: SocketAddress;
   /** Hops left. */
   ttl = 0;
-  /** Number of the host that sent it, which no NAT changes. */
-  origin = 0;
+  /** The link to the host that sent it, which names the sender whatever NATs do. */
+  origin: unknown;
   /** Whether it has not waited anywhere yet: it is then still inside the call that sent it. */
   isFresh = true;
   /** Where it comes to when it is due. */
@@ -52,7 +52,7 @@ export class Packet implements DeadlineEntry {
   }
 
   /** Makes the packet one from `from` to `to`, with a copy of `payload`. */
-  set(payload: Uint8Array, from: SocketAddress, to: SocketAddress, ttl: number, origin: number): void {
+  set(payload: Uint8Array, from: SocketAddress, to: SocketAddress, ttl: number, origin: unknown): void {
     if (payload.length > this.#buffer.length) {
       this.#buffer = new Uint8Array(Math.max(payload.length, LARGE_BYTES));
       this.#payload = this.#buffer.subarray(0, 0);

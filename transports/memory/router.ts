@@ -4,13 +4,13 @@
 import { SocketAddress } from "../../encoding/address.ts";
 import type { LinkConditions } from "./conditions.ts";
 import type { Engine } from "./engine.ts";
-import { SimulatedLink } from "./link.ts";
+import { Link, type SimulatedLink } from "./link.ts";
 import { hostKey, Nat } from "./nat.ts";
 import type { Arrival, Packet } from "./packet.ts";
 import type { RouterBehaviour } from "./router_types.ts";
 import type { Gateway, Segment } from "./segment.ts";
 
-/** What the network needs to know to make a {@linkcode SimulatedRouter}. */
+/** What the network needs to know to make a {@linkcode Router}. */
 export interface RouterConfig {
   /** For the seed of its chance, and for messages. */
   readonly name: string;
@@ -28,25 +28,43 @@ export interface RouterConfig {
   readonly downlink: LinkConditions;
 }
 
-/** One router; made by `SimulatedNetwork.router`. */
-export class SimulatedRouter implements Gateway {
+/** One router. */
+export interface SimulatedRouter {
   /** Its name. */
   readonly name: string;
-  /** What is behind it. */
-  readonly lan: Segment;
   /** The carrier's router in front of it, if there is one. */
   readonly carrier: SimulatedRouter | undefined;
   /** The link outwards. */
   readonly uplink: SimulatedLink;
   /** The link inwards. */
   readonly downlink: SimulatedLink;
+  /** Its address outside, as text. */
+  readonly address: string;
+  /** How many mappings or firewall entries it holds, some of them perhaps expired. */
+  readonly mappingCount: number;
+  /** Cuts or mends the link to the outside. */
+  setDown(isDown: boolean): void;
+  /** Forgets all mappings, as a restart or a carrier's timeout does. */
+  flush(): void;
+  /** Gets another address outside, and forgets all mappings. */
+  renumber(address: string): void;
+}
+
+/** The router from the network's side. */
+export class Router implements SimulatedRouter, Gateway {
+  readonly name: string;
+  readonly carrier: SimulatedRouter | undefined;
+  readonly uplink: Link;
+  readonly downlink: Link;
+  /** What is behind it. */
+  readonly lan: Segment;
   readonly #engine: Engine;
   readonly #behaviour: RouterBehaviour;
   readonly #outer: Segment;
   readonly #nat: Nat;
   #address: SocketAddress;
 
-  /** Not for callers: use `SimulatedNetwork.router`. */
+  /** A router that is connected to `config.outer`. */
   constructor(engine: Engine, config: RouterConfig, carrier: SimulatedRouter | undefined) {
     this.name = config.name;
     this.carrier = carrier;
@@ -58,34 +76,29 @@ export class SimulatedRouter implements Gateway {
     this.#address = SocketAddress.of(config.address, 0);
     this.#nat = new Nat(config.behaviour, config.address, engine.random.fork(`router/${config.name}`));
     const inbound: Arrival = { arrive: (packet) => this.#forwardIn(packet) };
-    this.uplink = new SimulatedLink(engine, `${config.name}/up`, config.uplink, config.outer);
-    this.downlink = new SimulatedLink(engine, `${config.name}/down`, config.downlink, inbound);
+    this.uplink = new Link(engine, `${config.name}/up`, config.uplink, config.outer);
+    this.downlink = new Link(engine, `${config.name}/down`, config.downlink, inbound);
     config.outer.add(this.#address, this.downlink);
   }
 
-  /** Its address outside, as text. */
   get address(): string {
     return this.#address.host;
   }
 
-  /** How many mappings or firewall entries it holds, some of them perhaps expired. */
   get mappingCount(): number {
     return this.#nat.size;
   }
 
-  /** Cuts or mends the link to the outside. */
   setDown(isDown: boolean): void {
     this.uplink.isDown = isDown;
     this.downlink.isDown = isDown;
     this.#engine.onTopologyChange();
   }
 
-  /** Forgets all mappings, as a restart or a carrier's timeout does. */
   flush(): void {
     this.#nat.reset(this.address);
   }
 
-  /** Gets another address outside, and forgets all mappings. */
   renumber(address: string): void {
     this.#outer.remove(this.#address);
     this.#address = SocketAddress.of(address, 0);
@@ -93,18 +106,15 @@ export class SimulatedRouter implements Gateway {
     this.flush();
   }
 
-  /** See {@linkcode Gateway.announces}. */
   announces(address: SocketAddress): boolean {
     return address.family === 6 || this.#behaviour.mapping === "none";
   }
 
-  /** See {@linkcode Gateway.announce}. */
   announce(address: SocketAddress, isHere: boolean): void {
     if (isHere) this.#outer.add(address, this.downlink);
     else this.#outer.remove(address);
   }
 
-  /** See {@linkcode Gateway.forwardOut}. */
   forwardOut(packet: Packet): void {
     if (this.#behaviour.blocksUdp) return this.#engine.drop(packet, "blocked");
     if (--packet.ttl <= 0) return this.#engine.drop(packet, "ttl");

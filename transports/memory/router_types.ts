@@ -59,7 +59,7 @@ export type RouterType =
   | "carrier-grade"
   /** A home router behind a carrier's symmetric NAT. */
   | "carrier-grade-symmetric"
-  /** As `port-restricted-cone`, but an early packet from outside moves the mapping: {@linkcode RouterBehaviour.movedByEarlyInbound}. */
+  /** As `port-restricted-cone`, but {@linkcode RouterBehaviour.movedByEarlyInbound}: an early packet moves the mapping. */
   | "linux-poison"
   /** No UDP gets through. */
   | "udp-blocked";

@@ -4,7 +4,7 @@
  */
 import type { SocketAddress } from "../../encoding/address.ts";
 import type { Engine } from "./engine.ts";
-import type { SimulatedLink } from "./link.ts";
+import type { Link } from "./link.ts";
 import { hostKey } from "./nat.ts";
 import type { Arrival, Packet } from "./packet.ts";
 
@@ -19,7 +19,7 @@ export interface Gateway {
 }
 
 /** Whether a partition keeps a packet from a link. */
-export type IsParted = (packet: Packet, link: SimulatedLink) => boolean;
+export type IsParted = (packet: Packet, link: Link) => boolean;
 
 /** Whether `address` is a multicast group: 224.0.0.0/4 or ff00::/8. */
 export function isMulticast(address: SocketAddress): boolean {
@@ -33,8 +33,8 @@ export class Segment implements Arrival {
   readonly #engine: Engine;
   readonly #hops: number;
   readonly #isParted: IsParted;
-  readonly #links = new Map<number | string, SimulatedLink>();
-  readonly #groups = new Map<number | string, Map<SimulatedLink, number>>();
+  readonly #links = new Map<number | string, Link>();
+  readonly #groups = new Map<number | string, Set<Link>>();
 
   /** A place with `hops` routers inside; `isParted` may stop a packet for a link. */
   constructor(engine: Engine, hops: number, isParted: IsParted) {
@@ -49,7 +49,7 @@ export class Segment implements Arrival {
   }
 
   /** From now on `address` is behind `link`. */
-  add(address: SocketAddress, link: SimulatedLink): void {
+  add(address: SocketAddress, link: Link): void {
     this.#links.set(hostKey(address), link);
     if (this.gateway?.announces(address) === true) this.gateway.announce(address, true);
   }
@@ -60,19 +60,19 @@ export class Segment implements Arrival {
     if (this.gateway?.announces(address) === true) this.gateway.announce(address, false);
   }
 
-  /** The host behind `link`, with the number `host`, wants what is sent to `group`. */
-  join(group: SocketAddress, link: SimulatedLink, host: number): void {
+  /** The host behind `link` wants what is sent to `group`. */
+  join(group: SocketAddress, link: Link): void {
     const key = hostKey(group);
     let links = this.#groups.get(key);
     if (links === undefined) {
-      links = new Map();
+      links = new Set();
       this.#groups.set(key, links);
     }
-    links.set(link, host);
+    links.add(link);
   }
 
   /** The reverse of {@linkcode join}. */
-  leave(group: SocketAddress, link: SimulatedLink): void {
+  leave(group: SocketAddress, link: Link): void {
     this.#groups.get(hostKey(group))?.delete(link);
   }
 
@@ -95,8 +95,8 @@ export class Segment implements Arrival {
 
   /** Multicast stays within the segment. */
   #spread(packet: Packet): void {
-    for (const [link, host] of this.#groups.get(hostKey(packet.to)) ?? []) {
-      if (host !== packet.origin) link.send(this.#engine.pool.copy(packet));
+    for (const link of this.#groups.get(hostKey(packet.to)) ?? []) {
+      if (link !== packet.origin) link.send(this.#engine.pool.copy(packet));
     }
     this.#engine.pool.release(packet);
   }

@@ -6,7 +6,7 @@ import { SocketAddress } from "../../encoding/address.ts";
 import { ConnectError } from "../../core/runtime/errors.ts";
 import type { BindOptions, DatagramNetwork, DatagramReceiver, DatagramSocket } from "../datagram.ts";
 import { bindError } from "./bind_error.ts";
-import { localHosts } from "./interfaces.ts";
+import { localHosts, type NetworkInterface, networkInterfaces } from "../interfaces.ts";
 import { DEFAULT_TTL, OrderedSender, type RawSender } from "./ordered_sender.ts";
 import { SourceCache } from "./source_cache.ts";
 
@@ -152,6 +152,11 @@ export class DenoUdpNetwork implements DatagramNetwork {
   /** See {@linkcode DatagramNetwork.localHosts}. */
   localHosts(): readonly string[] {
     return localHosts();
+  }
+
+  /** See {@linkcode DatagramNetwork.interfaces}. */
+  interfaces(): readonly NetworkInterface[] {
+    return networkInterfaces();
   }
 
   /** See {@linkcode DatagramNetwork.bind}. Sockets on `::` take IPv4 as well; without, bind to an IPv4 address. */

@@ -42,4 +42,10 @@ export function udpNetwork(options: UdpNetworkOptions = {}): UdpNetwork {
 }
 
 export { DenoUdpNetwork, hasListenDatagram, NodeUdpNetwork };
-export { InterfaceWatcher, localHosts, lookupHost, type NetworkInterface, networkInterfaces } from "./interfaces.ts";
+export {
+  InterfaceWatcher,
+  localHosts,
+  lookupHost,
+  type NetworkInterface,
+  networkInterfaces,
+} from "../interfaces.ts";

@@ -3,9 +3,9 @@
  */
 import { lookup } from "node:dns/promises";
 import { networkInterfaces as hostInterfaces } from "node:os";
-import { ConnectError } from "../../core/runtime/errors.ts";
-import type { Clock, Timer } from "../../core/runtime/runtime.ts";
-import { SocketAddress } from "../../encoding/address.ts";
+import { ConnectError } from "../core/runtime/errors.ts";
+import type { Clock, Timer } from "../core/runtime/runtime.ts";
+import { SocketAddress } from "../encoding/address.ts";
 
 /** One address of one network interface. */
 export interface NetworkInterface {
@@ -67,15 +67,15 @@ const POLL_MS = 5000;
 export class InterfaceWatcher {
   readonly #clock: Clock;
   readonly #onChange: (interfaces: readonly NetworkInterface[]) => void;
-  readonly #list: () => NetworkInterface[];
+  readonly #list: () => readonly NetworkInterface[];
   readonly #timer: Timer;
-  #current: NetworkInterface[];
+  #current: readonly NetworkInterface[];
 
   /** Calls `onChange` when the result of `list` changes, until {@linkcode close}. */
   constructor(
     clock: Clock,
     onChange: (interfaces: readonly NetworkInterface[]) => void,
-    list: () => NetworkInterface[] = networkInterfaces,
+    list: () => readonly NetworkInterface[] = networkInterfaces,
   ) {
     this.#clock = clock;
     this.#onChange = onChange;

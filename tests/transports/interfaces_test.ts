@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
-import { VirtualClock } from "../../../core/runtime/virtual.ts";
-import { SocketAddress } from "../../../encoding/address.ts";
+import { VirtualClock } from "../../core/runtime/virtual.ts";
+import { SocketAddress } from "../../encoding/address.ts";
 import {
   InterfaceWatcher,
   localHosts,
   lookupHost,
   type NetworkInterface,
   networkInterfaces,
-} from "../../../transports/udp/interfaces.ts";
-import { test } from "../../harness.ts";
+} from "../../transports/interfaces.ts";
+import { test } from "../harness.ts";
 
 test("the interfaces of this host include loopback, which is not told to others", () => {
   const loopback = networkInterfaces().find(({ host }) => host === "127.0.0.1");
