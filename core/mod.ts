@@ -36,6 +36,7 @@ export {
   StorageError,
 } from "./runtime/errors.ts";
 export type { TraceEvent, Tracer } from "./runtime/trace.ts";
+export { TypedEvent, TypedEventTarget, type TypedListener } from "./runtime/events.ts";
 
 // Machines, for authors of protocols
 export { type DeadlineEntry, Deadlines } from "./runtime/deadlines.ts";

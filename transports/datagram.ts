@@ -6,7 +6,10 @@ import type { NetworkInterface } from "./interfaces.ts";
 
 /** What a socket calls when datagrams come. */
 export interface DatagramReceiver {
-  /** A datagram from `from`. `datagram` is borrowed until return: copy it to keep it. */
+  /**
+   * A datagram from `from`. `datagram` is lent until return: copy it to keep it. It is a plain `Uint8Array` (no Node
+   * `Buffer`, whose `slice` does not copy), and the receiver may overwrite it: streams are decrypted in place.
+   */
   onDatagram(datagram: Uint8Array, from: SocketAddress): void;
   /** The socket stopped working on its own, for example because its interface went away. It is closed. */
   onError?(error: Error): void;

@@ -38,6 +38,10 @@ class Ear {
   socket!: DatagramSocket;
 
   onDatagram(datagram: Uint8Array, from: SocketAddress): void {
+    expect(
+      datagram.constructor === Uint8Array,
+      "a datagram must be a plain Uint8Array: the slice of a Buffer copies nothing",
+    );
     this.received.push(datagram.slice());
     this.sources.push(from);
   }

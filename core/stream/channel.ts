@@ -141,7 +141,7 @@ export class MuxChannel implements Channel<any> {
   readonly #options: ChannelOptions<any, any>;
   readonly #messages: (ReceivedMessage | undefined)[] = [];
   #state: ChannelState = "created";
-  /** Promises of handlers that have not settled. */
+  /** Handlers that run, and their promises that have not settled. */
   #active = 0;
   #isDestroyed = false;
   #opened: PromiseWithResolvers<boolean> | undefined;
@@ -225,12 +225,14 @@ export class MuxChannel implements Channel<any> {
   receive(cursor: Cursor): void {
     const message = this.#messages[uint.decode(cursor)];
     if (message?.onMessage === undefined) return;
+    let result: HandlerResult = undefined;
+    this.#active++;
     try {
-      const result = message.onMessage(message.codec.decode(cursor));
-      if (result !== undefined) this.#track(result);
+      result = message.onMessage(message.codec.decode(cursor));
     } catch (error) {
       this.#host.onHandlerError(this, error);
     }
+    this.#settle(result);
   }
 
   /** There is room again. */
@@ -245,7 +247,6 @@ export class MuxChannel implements Channel<any> {
     this.#host.detach(this);
     this.#run(() => this.#options.onClose?.(isRemote, error));
     this.#opened?.resolve(false);
-    this.#destroyIfQuiet();
   }
 
   #send<T, Input>(type: number, codec: Codec<T, Input>, value: Input): boolean {
@@ -261,21 +262,24 @@ export class MuxChannel implements Channel<any> {
   }
 
   #run(handler: () => HandlerResult): void {
+    let result: HandlerResult = undefined;
+    this.#active++;
     try {
-      const result = handler();
-      if (result !== undefined) this.#track(result);
+      result = handler();
     } catch (error) {
       this.#host.onHandlerError(this, error);
     }
+    this.#settle(result);
   }
 
-  #track(promise: Promise<void>): void {
-    if (typeof promise.then !== "function") return;
-    this.#active++;
-    promise.then(undefined, (error) => this.#host.onHandlerError(this, error)).then(() => {
-      this.#active--;
-      this.#destroyIfQuiet();
-    });
+  /** A handler has returned; if with a promise, it goes on until that settles. */
+  #settle(result: HandlerResult): void {
+    if (typeof result?.then === "function") {
+      result.then(undefined, (error) => this.#host.onHandlerError(this, error)).then(() => this.#settle());
+      return;
+    }
+    this.#active--;
+    this.#destroyIfQuiet();
   }
 
   #destroyIfQuiet(): void {

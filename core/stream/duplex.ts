@@ -7,7 +7,7 @@
  *
  * Memory moves by three rules. What is given to `write` belongs to the pipe. What comes in `onData` is lent for the
  * duration of the call, and the borrower may overwrite it: ciphertext becomes plaintext where it lies. Whoever keeps a
- * chunk keeps a copy.
+ * chunk keeps a copy. Chunks on their way up are never Node's `Buffer`, whose `slice` does not copy.
  */
 
 /** The upper end of a pipe: what a {@linkcode Duplex} calls. */

@@ -17,21 +17,14 @@ import {
 } from "./channel.ts";
 import type { Duplex } from "./duplex.ts";
 import { CONTROL, CONTROL_CHANNEL, openMessage } from "./mux_messages.ts";
-import { keyOf, type Pairing, Pairings, type PendingOpen } from "./mux_pairings.ts";
+import { keyOf, type Pairing, Pairings } from "./mux_pairings.ts";
+import { type PendingOpen, PendingOpens } from "./mux_pending.ts";
 import { MuxWriter } from "./mux_writer.ts";
 
 // Tuning
 
 /** Channels that the peer may have at once: a store with tens of thousands of logs on one connection still fits. */
 const MAX_CHANNELS = 65536;
-/** Openings of the peer that wait for an answer of ours. */
-const MAX_PENDING_OPENS = 1024;
-/** Weight of what waits for openings from which reading is paused (MAX_BUFFERED of the reference). */
-const EARLY_PAUSE_BYTES = 32768;
-/** Weight of what may wait: that mark, and the longest frame, which may come before the pause does. */
-const MAX_EARLY_BYTES = 2 ** 24 + 2 * EARLY_PAUSE_BYTES;
-/** What an opening or a message that waits weighs beside its bytes (byteSize of the reference). */
-const EARLY_OVERHEAD_BYTES = 512;
 /** Rejections that may wait for room in the pipe, for a peer that opens and opens and does not read. */
 const MAX_UNSENT_REJECTS = 65536;
 
@@ -82,8 +75,6 @@ interface LocalSlot {
 export class Mux implements Iterable<Channel<never>> {
   readonly #duplex: Duplex;
   readonly #maxChannels: number;
-  readonly #maxPendingOpens: number;
-  readonly #maxEarlyBytes: number;
   readonly #host: ChannelHost;
   readonly #writer: MuxWriter;
   readonly #pairings = new Pairings();
@@ -93,10 +84,8 @@ export class Mux implements Iterable<Channel<never>> {
   readonly #freeIds: number[] = [];
   /** By the peer's number. */
   readonly #remotes = new Map<number, MuxChannel | PendingOpen>();
+  readonly #pending: PendingOpens;
   #highestRemoteId = 0;
-  #pendingOpens = 0;
-  #earlyBytes = 0;
-  #paused = false;
   #unsentRejects = 0;
   #destroyed = false;
   #dropped = 0;
@@ -108,8 +97,7 @@ export class Mux implements Iterable<Channel<never>> {
     }
     this.#duplex = duplex;
     this.#maxChannels = options.maxChannels ?? MAX_CHANNELS;
-    this.#maxPendingOpens = options.maxPendingOpens ?? MAX_PENDING_OPENS;
-    this.#maxEarlyBytes = options.maxEarlyBytes ?? MAX_EARLY_BYTES;
+    this.#pending = new PendingOpens(duplex, options);
     this.#writer = new MuxWriter(duplex);
     this.#host = this.#makeHost();
     duplex.attach({
@@ -207,6 +195,10 @@ export class Mux implements Iterable<Channel<never>> {
   // What this side does
 
   #open(channel: MuxChannel, handshake: Uint8Array): void {
+    if (this.#destroyed) {
+      channel.shut(true);
+      return;
+    }
     const pairing = this.#pairings.obtain(channel);
     const localId = this.#freeIds.pop() ?? this.#locals.push(undefined);
     this.#locals[localId - 1] = { pairing, channel };
@@ -229,7 +221,7 @@ export class Mux implements Iterable<Channel<never>> {
       if (channel.state === "open") channel.receive(new Cursor(message));
     }
     if (pending.isClosed) channel.shut(true);
-    this.#forgetPending(pending);
+    this.#pending.delete(pending);
   }
 
   #detach(channel: MuxChannel): void {
@@ -273,7 +265,7 @@ export class Mux implements Iterable<Channel<never>> {
     const remote = this.#remotes.get(remoteId);
     if (remote === undefined) this.#dropped++;
     else if (remote instanceof MuxChannel) remote.receive(cursor);
-    else this.#keepEarly(remote, cursor);
+    else this.#pending.keep(remote, cursor);
   }
 
   #onControl(cursor: Cursor, isBatched: boolean): void {
@@ -325,9 +317,11 @@ export class Mux implements Iterable<Channel<never>> {
     const pairing = this.#pairings.obtain({ protocol, id });
     const localId = pairing.outgoing.shift();
     if (localId === undefined) {
-      const weight = weigh(protocol.length + (id?.length ?? 0) + handshake.length);
-      const copy = { remoteId, handshake: handshake.slice(), messages: [], weight, isClosed: false };
-      this.#awaitPairing(copy, pairing, { protocol, id });
+      const nameBytes = protocol.length + (id?.length ?? 0);
+      const pending = this.#pending.add(remoteId, handshake, nameBytes);
+      this.#remotes.set(remoteId, pending);
+      pairing.incoming.push(pending);
+      this.#notify(pairing, protocol, id);
       return;
     }
     const { channel } = this.#locals[localId - 1]!;
@@ -353,21 +347,11 @@ export class Mux implements Iterable<Channel<never>> {
     this.#highestRemoteId = Math.max(this.#highestRemoteId, remoteId);
   }
 
-  #awaitPairing(pending: PendingOpen, pairing: Pairing, name: ChannelName): void {
-    if (this.#pendingOpens >= this.#maxPendingOpens) {
-      throw new ProtocolError(
-        "LIMIT_EXCEEDED",
-        `More than ${this.#maxPendingOpens} openings of the peer wait`,
-      );
-    }
-    this.#pendingOpens++;
-    this.#remotes.set(pending.remoteId, pending);
-    pairing.incoming.push(pending);
-    this.#addEarly(pending.weight);
-    const callback = this.#callbacks.get(keyOf(name)) ??
-      this.#callbacks.get(keyOf({ protocol: name.protocol }));
+  /** Asks whoever waits for that name, or for that protocol. */
+  #notify(pairing: Pairing, protocol: string, id: Uint8Array | null): void {
+    const callback = this.#callbacks.get(keyOf({ protocol, id })) ?? this.#callbacks.get(keyOf({ protocol }));
     pairing.notifying++;
-    const result = callback?.(name.id?.slice() ?? null);
+    const result = callback?.(id === null ? null : new Uint8Array(id));
     if (typeof result?.then !== "function") this.#notified(pairing);
     else result.then(() => this.#notified(pairing)).catch((error) => this.#fail(error));
   }
@@ -382,7 +366,7 @@ export class Mux implements Iterable<Channel<never>> {
   #reject(pending: PendingOpen): void {
     this.#remotes.delete(pending.remoteId);
     this.#sendControl(CONTROL.reject, pending.remoteId);
-    this.#forgetPending(pending);
+    this.#pending.delete(pending);
     this.#unsentRejects = this.#writer.isIdle ? 0 : this.#unsentRejects + 1;
     if (this.#unsentRejects > MAX_UNSENT_REJECTS) {
       throw new ProtocolError("LIMIT_EXCEEDED", "The peer opens channels and does not read the answers");
@@ -409,37 +393,6 @@ export class Mux implements Iterable<Channel<never>> {
     if (remote instanceof MuxChannel) remote.shut(true);
     else if (remote !== undefined) remote.isClosed = true;
     else this.#dropped++;
-  }
-
-  // What waits for openings
-
-  #keepEarly(pending: PendingOpen, cursor: Cursor): void {
-    if (pending.isClosed) return;
-    const weight = weigh(cursor.remaining);
-    pending.weight += weight;
-    this.#addEarly(weight);
-    pending.messages.push(cursor.buffer.slice(cursor.start, cursor.end));
-  }
-
-  #addEarly(weight: number): void {
-    this.#earlyBytes += weight;
-    if (this.#earlyBytes > this.#maxEarlyBytes) {
-      throw new ProtocolError(
-        "LIMIT_EXCEEDED",
-        `More than ${this.#maxEarlyBytes} bytes wait for channels to open`,
-      );
-    }
-    if (this.#paused || this.#earlyBytes <= EARLY_PAUSE_BYTES) return;
-    this.#paused = true;
-    this.#duplex.pause();
-  }
-
-  #forgetPending(pending: PendingOpen): void {
-    this.#pendingOpens--;
-    this.#earlyBytes -= pending.weight;
-    if (!this.#paused || this.#earlyBytes > EARLY_PAUSE_BYTES) return;
-    this.#paused = false;
-    this.#duplex.resume();
   }
 
   // Room, failure and end
@@ -473,8 +426,4 @@ export class Mux implements Iterable<Channel<never>> {
     this.#pairings.clear();
     this.#remotes.clear();
   }
-}
-
-function weigh(bytes: number): number {
-  return EARLY_OVERHEAD_BYTES + bytes;
 }

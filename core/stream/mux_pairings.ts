@@ -3,20 +3,7 @@
  */
 import { toHex } from "../../encoding/text.ts";
 import type { ChannelName, MuxChannel } from "./channel.ts";
-
-/** An opening of the peer that waits for ours, with what the peer has sent on it already. */
-export interface PendingOpen {
-  /** The peer's number of the channel. */
-  readonly remoteId: number;
-  /** What the peer says at first. */
-  readonly handshake: Uint8Array;
-  /** Types and bodies that came early. */
-  readonly messages: Uint8Array[];
-  /** What all this weighs, in bytes. */
-  weight: number;
-  /** Whether the peer has closed it again. */
-  isClosed: boolean;
-}
+import type { PendingOpen } from "./mux_pending.ts";
 
 /** All that is open or wants to be under one name. */
 export class Pairing {

@@ -111,6 +111,17 @@ export function toNodeDuplex(pipe: Connection | Duplex): NodeDuplex {
   return new NodeFace("attach" in pipe ? pipe : pipe.duplex);
 }
 
+/** What a `net.Socket` can do beyond other streams: hang up so that the other side sees an error, not an end. */
+interface Resettable {
+  resetAndDestroy(): unknown;
+}
+
+function isResettable(stream: NodeDuplex): stream is NodeDuplex & Resettable {
+  return "resetAndDestroy" in stream;
+}
+
+const NOTHING = new Uint8Array(0);
+
 /** What is known of system errors. */
 const CODES: Readonly<Record<string, "CONNECTION_REFUSED" | "TIMEOUT">> = {
   ECONNREFUSED: "CONNECTION_REFUSED",
@@ -140,10 +151,14 @@ class FromNode implements Duplex {
       sink.onClose(this.#failure ?? cutOff());
       return;
     }
-    this.#stream.on("data", (chunk: Uint8Array) => sink.onData(chunk));
+    this.#stream.on("data", (chunk: Uint8Array) => {
+      sink.onData(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length));
+    });
     this.#stream.on("drain", () => sink.onDrain());
     this.#stream.on("end", () => {
       this.#state = nextPipeState(this.#state, "remoteEnd");
+      // Node takes a reset that comes together with data for an end; writing on a reset socket tells the truth.
+      if (isWritable(this.#state) && isResettable(this.#stream)) this.#stream.write(NOTHING);
       sink.onEnd();
     });
   }
@@ -172,9 +187,12 @@ class FromNode implements Duplex {
 
   destroy(error?: Error): void {
     if (this.#isGone) return;
-    if (this.#state !== "closed") this.#failure ??= error;
+    const isInOrder = this.#state === "closed";
+    if (!isInOrder) this.#failure ??= error;
     this.#state = "closed";
-    this.#stream.destroy();
+    // A socket that is merely closed looks to the other side as if this one had ended in order.
+    if (!isInOrder && isResettable(this.#stream)) this.#stream.resetAndDestroy();
+    else this.#stream.destroy();
   }
 
   #onClose(): void {

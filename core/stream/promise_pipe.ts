@@ -99,8 +99,8 @@ export class PromisePipe {
     if (this.#discards) return;
     const reader = this.#readers.shift();
     if (reader !== undefined) {
-      reader.resolve(chunk.slice());
-    } else if (!this.#incoming.push(chunk.slice()) && !this.#paused) {
+      reader.resolve(new Uint8Array(chunk));
+    } else if (!this.#incoming.push(new Uint8Array(chunk)) && !this.#paused) {
       this.#paused = true;
       this.#duplex.pause();
     }

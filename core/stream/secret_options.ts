@@ -1,7 +1,7 @@
 /**
  * What a secret stream is told: options as a caller writes them, and the complete configuration that they resolve to.
  */
-import type { NoisePattern, NoiseKeys } from "../crypto/noise.ts";
+import type { NoiseKeys, NoisePattern } from "../crypto/noise.ts";
 import type { KeyPair } from "../runtime/crypto_provider.ts";
 import { MAX_FRAME_BYTES } from "./frame_reader.ts";
 
@@ -40,17 +40,27 @@ export interface SecretStreamOptions {
   readonly maxFrameBytes?: number | undefined;
 }
 
-/** {@linkcode SecretStreamOptions}, complete. */
+/** {@linkcode SecretStreamOptions} with nothing left open. */
 export interface SecretStreamConfig {
+  /** Whether this side speaks first. */
   readonly isInitiator: boolean;
+  /** The identity of this side, unless there is a session. */
   readonly keyPair: KeyPair;
+  /** The peer that must be at the other end; undefined = anyone. */
   readonly remotePublicKey: Uint8Array | undefined;
+  /** Which handshake, unless there is a session. */
   readonly pattern: NoisePattern;
+  /** Bytes that both sides agree on. */
   readonly prologue: Uint8Array;
+  /** Keys agreed elsewhere; undefined = do a handshake. */
   readonly session: NoiseSession | undefined;
+  /** Silence of our own after which to speak; 0 = never. */
   readonly keepAliveMs: number;
+  /** Silence of the peer after which to give up; 0 = never. */
   readonly idleTimeoutMs: number;
+  /** Time to be open; 0 = unlimited. */
   readonly handshakeTimeoutMs: number;
+  /** The longest frame accepted. */
   readonly maxFrameBytes: number;
 }
 
@@ -83,7 +93,11 @@ export function resolveSecretStreamOptions(options: SecretStreamOptions): Secret
   };
 }
 
-/** @throws {RangeError} unless `ms` is a duration. */
+/**
+ * Checks the option called `what`.
+ *
+ * @throws {RangeError} unless `ms` is a duration.
+ */
 export function requireMs(what: string, ms: number): number {
   if (!(ms >= 0)) throw new RangeError(`${what} must be milliseconds, 0 or more, not ${ms}`);
   return ms;

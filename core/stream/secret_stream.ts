@@ -74,6 +74,7 @@ export class SecretStream implements Duplex {
   #isOpen = false;
   /** Messages written before there were keys. */
   #waiting: Uint8Array[] = [];
+  /** Whether messages go out at once: the header and all that waited are on their way. */
   #hasKeys = false;
   /** Whether the pipe below has said to wait. */
   #needsDrain = false;
@@ -185,7 +186,7 @@ export class SecretStream implements Duplex {
         `A message may have ${MAX_MESSAGE_BYTES} bytes, not ${chunk.length}: write it in parts`,
       );
     }
-    if (this.#machine.canSeal) return this.#send(chunk);
+    if (this.#hasKeys) return this.#send(chunk);
     this.#waiting.push(chunk);
     return false;
   }
@@ -206,7 +207,7 @@ export class SecretStream implements Duplex {
   end(): void {
     if (!isWritable(this.#state)) return;
     this.#state = nextPipeState(this.#state, "localEnd");
-    if (this.#machine.canSeal) this.#endLower();
+    if (this.#hasKeys) this.#endLower();
   }
 
   /** See {@linkcode Duplex.destroy}. */
@@ -223,7 +224,7 @@ export class SecretStream implements Duplex {
 
   /** Sends an empty frame now, unless there are no keys yet or the pipe below is full anyway. */
   sendKeepAlive(): void {
-    if (this.#machine.canSeal && isWritable(this.#state) && !this.#needsDrain) this.#send(this.alloc(0));
+    if (this.#hasKeys && isWritable(this.#state) && !this.#needsDrain) this.#send(this.alloc(0));
   }
 
   /** Changes {@linkcode SecretStreamOptions.keepAliveMs}. */
@@ -264,8 +265,11 @@ export class SecretStream implements Duplex {
     if (this.#closing !== undefined) return;
     this.#deadlines.heard();
     this.#machine.feed(chunk);
-    this.#read();
-    this.#machine.release();
+    try {
+      this.#read();
+    } finally {
+      this.#machine.release();
+    }
   }
 
   /** Handles frames until there are no more, or nobody wants them now. */
@@ -299,7 +303,7 @@ export class SecretStream implements Duplex {
   #deliver(message: Uint8Array | undefined): void {
     if (message === undefined || message.length === 0 || !isReadable(this.#state)) return;
     if (this.#isBlocked) {
-      this.#held = message === this.#held ? message : message.slice();
+      this.#held = message === this.#held ? message : new Uint8Array(message);
     } else {
       this.#held = undefined;
       this.#sink!.onData(message);
@@ -319,19 +323,20 @@ export class SecretStream implements Duplex {
     this.#hooks.onOpen?.();
   }
 
+  /** Sends what waited. What is written meanwhile, by the hook or on a drain, comes behind it. */
   #onKeys(): void {
-    this.#hasKeys = true;
     this.#hooks.onHandshake?.();
     if (this.#closing !== undefined) return;
-    const waiting = this.#waiting.splice(0);
-    for (const message of waiting) this.#send(message);
+    const waited = this.#waiting.length > 0;
+    for (let message; (message = this.#waiting.shift()) !== undefined;) this.#send(message);
+    this.#hasKeys = true;
     if (!isWritable(this.#state)) {
       this.#endLower();
       return;
     }
     this.#deadlines.speaks = true;
     if (this.#machine.owesProof) this.#runtime.clock.defer(() => this.#prove());
-    if (waiting.length > 0 && !this.#needsDrain) this.#onDrain();
+    if (waited && !this.#needsDrain) this.#onDrain();
   }
 
   /** Lets the peer open its side, unless a message has done that already. */

@@ -145,7 +145,9 @@ class NodeDatagramSocket implements DatagramSocket {
   #handleMessage(datagram: Uint8Array, from: { readonly address: string; readonly port: number }): void {
     if (this.#closing !== undefined) return;
     const source = this.#sources.get(from.address, from.port);
-    if (source !== undefined) this.#receiver.onDatagram(datagram, source);
+    if (source === undefined) return;
+    // Not the `Buffer` itself: its `slice` does not copy, and who keeps a part of a datagram relies on that.
+    this.#receiver.onDatagram(new Uint8Array(datagram.buffer, datagram.byteOffset, datagram.length), source);
   }
 
   #handleError(error: Error): void {
