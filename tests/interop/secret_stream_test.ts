@@ -1,7 +1,7 @@
 /**
  * Secret streams with a live reference peer:
  *
- *     Connection / SecretStream  <-- TCP on loopback -->  @hyperswarm/secret-stream in Node  <-- JSON lines
+ *     Connection / SecretStream  <-- TCP or UDX on loopback -->  @hyperswarm/secret-stream in Node  <-- JSON lines
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -99,7 +99,16 @@ function sha256(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-for (const { name, ours, theirs } of cases()) {
+/** Each of {@linkcode cases} over each carrier. */
+function* carriedCases(): Generator<Case> {
+  for (const { name, ours, theirs } of cases()) {
+    for (const carrier of ["tcp", "udx"] as const) {
+      yield { name: `${name}, over ${carrier.toUpperCase()}`, ours, theirs: { ...theirs, carrier } };
+    }
+  }
+}
+
+for (const { name, ours, theirs } of carriedCases()) {
   test(`secret stream with the reference: ${name}, words and large messages both ways (S1-S5)`, async () => {
     await using peer = await StreamPeer.start(theirs);
     if (!ours.isInitiator) peer.tell("write", { hex: toHex(text("first")) });
@@ -122,6 +131,28 @@ for (const { name, ours, theirs } of cases()) {
     await connection.closed;
     await peer.next("close");
     assert.deepEqual(peer.untold.filter(({ event }) => event === "error"), []);
+  }, { skip });
+}
+
+for (const isInitiator of [true, false]) {
+  const role = isInitiator ? "initiator" : "responder";
+  test(`secret stream with the reference: unordered messages over UDX, we are the ${role} (S8)`, async () => {
+    await using peer = await StreamPeer.start({
+      carrier: "udx",
+      listen: true,
+      isInitiator: !isInitiator,
+      seed: 2,
+    });
+    const connection = await openConnection(peer.pipe, runtime, { isInitiator, keyPair: OUR_KEY });
+    await peer.next("open");
+    const heard = Promise.withResolvers<Uint8Array>();
+    connection.onUnordered((message) => heard.resolve(message.slice()));
+    assert.ok(connection.sendUnordered(text("by the way")));
+    assert.equal((await peer.next("message"))["hex"], toHex(text("by the way")));
+    peer.tell("send", { hex: toHex(text("likewise")) });
+    assert.deepEqual(await heard.promise, text("likewise"));
+    peer.tell("end");
+    await connection.close();
   }, { skip });
 }
 
@@ -217,7 +248,7 @@ test("secret stream with the reference: we go away, and it hears of it", async (
   await peer.next("open");
   connection.abort(new Error("gone"));
   await assert.rejects(connection.closed, /gone/);
-  await Promise.race([peer.next("close"), peer.next("end")]);
+  await Promise.any([peer.next("close"), peer.next("end")]);
 }, { skip });
 
 test("secret stream with the reference: a responder with another key is the wrong peer (S2)", async () => {

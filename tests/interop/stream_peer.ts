@@ -1,4 +1,4 @@
-/** What the stream interop tests share: a reference peer as a child process, over a TCP connection of this host. */
+/** What the stream interop tests share: a reference peer as a child process, over TCP or UDX on this host. */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -11,6 +11,9 @@ import type { KeyPair } from "../../core/runtime/crypto_provider.ts";
 import type { Runtime } from "../../core/runtime/runtime.ts";
 import { SystemClock, SystemRandom } from "../../core/runtime/system.ts";
 import type { Duplex } from "../../core/stream/duplex.ts";
+import { SocketAddress } from "../../encoding/address.ts";
+import { NodeUdpNetwork } from "../../transports/udp/node.ts";
+import { UdxEndpoint } from "../../transports/udx/mod.ts";
 import { fromNodeDuplex } from "../../core/stream/node_duplex.ts";
 
 const folder = new URL("./reference/", import.meta.url);
@@ -46,6 +49,8 @@ export interface PeerEvent {
 
 /** What a reference peer is started with; see `reference/secret_stream_peer.mjs`. */
 export interface PeerSettings {
+  /** What lies below: TCP, unless it is UDX. */
+  readonly carrier?: "tcp" | "udx";
   readonly listen: boolean;
   readonly isInitiator: boolean;
   readonly seed: number;
@@ -62,8 +67,9 @@ export class StreamPeer implements AsyncDisposable {
   readonly #process: ChildProcess;
   readonly #isDone: Promise<unknown>;
   readonly #events: PeerEvent[] = [];
-  #wake: (() => void) | undefined;
+  readonly #waiting = new Set<() => void>();
   #exited = false;
+  #endpoint: UdxEndpoint | undefined;
   /** The pipe to the peer. */
   pipe!: Duplex;
 
@@ -73,7 +79,7 @@ export class StreamPeer implements AsyncDisposable {
     this.#process.stdin!.on("error", () => {});
     const closed = once(this.#process, "close").then(() => {
       this.#exited = true;
-      this.#wake?.();
+      this.#wake();
     });
     this.#isDone = Promise.all([closed, this.#listen()]);
   }
@@ -81,12 +87,13 @@ export class StreamPeer implements AsyncDisposable {
   async #listen(): Promise<void> {
     for await (const line of createInterface({ input: this.#process.stdout! })) {
       this.#events.push(JSON.parse(line));
-      this.#wake?.();
+      this.#wake();
     }
   }
 
   /** Starts a peer and connects to it, or lets it connect to us. */
   static async start(settings: PeerSettings): Promise<StreamPeer> {
+    if (settings.carrier === "udx") return await StreamPeer.#startOnUdx(settings);
     if (settings.listen) {
       const peer = new StreamPeer({ carrier: "tcp", ...settings });
       const { address } = await peer.next("listening");
@@ -106,6 +113,18 @@ export class StreamPeer implements AsyncDisposable {
     return peer;
   }
 
+  static async #startOnUdx(settings: PeerSettings): Promise<StreamPeer> {
+    const endpoint = new UdxEndpoint(runtime, new NodeUdpNetwork());
+    const socket = await endpoint.bind({ host: "127.0.0.1" });
+    const stream = endpoint.createStream();
+    const peer = new StreamPeer({ ...settings, port: socket.address.port, id: stream.id });
+    peer.#endpoint = endpoint;
+    peer.pipe = stream;
+    const { address } = await peer.next("listening");
+    stream.connect(socket, address.id, SocketAddress.of("127.0.0.1", address.port));
+    return peer;
+  }
+
   /** Has the peer do something. */
   tell(command: string, details: Record<string, unknown> = {}): void {
     this.#process.stdin!.write(`${JSON.stringify({ command, ...details })}\n`);
@@ -121,8 +140,13 @@ export class StreamPeer implements AsyncDisposable {
         false,
         `the peer exited before ${name}; it said ${JSON.stringify(this.#events)}`,
       );
-      await new Promise<void>((resolve) => this.#wake = resolve);
+      await new Promise<void>((resolve) => this.#waiting.add(resolve));
     }
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting.clear();
   }
 
   /** What the peer has told and nobody has asked for. */
@@ -135,5 +159,6 @@ export class StreamPeer implements AsyncDisposable {
     this.pipe.destroy();
     this.#process.stdin!.end();
     await this.#isDone;
+    await this.#endpoint?.close();
   }
 }
