@@ -121,10 +121,11 @@ export class Dialer {
 
   /**
    * Accepts connections on all transports from peers who know the public key of this side. `onConnection` is called once
-   * the peer has proven its own.
+   * the peer has proven its own. If it throws, or its promise rejects, that ends the connection and not the program: a
+   * loop over a connection that breaks needs no `try`.
    */
   async listen(
-    onConnection: (connection: Connection) => void,
+    onConnection: (connection: Connection) => void | Promise<void>,
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<PeerListener> {
     const listeners: Listener[] = [];
@@ -139,7 +140,7 @@ export class Dialer {
     return new PeerListener(this.publicKey, listeners);
   }
 
-  #accept(link: Link, onConnection: (connection: Connection) => void): void {
+  #accept(link: Link, onConnection: (connection: Connection) => void | Promise<void>): void {
     if (this.#unproven >= MAX_UNPROVEN) {
       link.duplex.destroy();
       return;
@@ -149,9 +150,8 @@ export class Dialer {
       ...this.#connectionOptions(link),
       isInitiator: false,
     });
-    connection.opened
-      .then(() => onConnection(connection), () => {})
-      .finally(() => this.#unproven--);
+    const proven = connection.opened.finally(() => this.#unproven--);
+    proven.then(() => onConnection(connection)).catch((error) => connection.abort(error));
   }
 
   #connectionOptions(link: Link) {
