@@ -22,8 +22,8 @@ export type Report =
   }
   | { readonly event: "error"; readonly code: string; readonly message: string };
 
-/** Progress is told at most this often: on a terminal, and elsewhere; in milliseconds. */
-const TERMINAL_INTERVAL_MS = 100;
+/** Progress is told at most this often: on a terminal and to programs, and in plain lines; in milliseconds. */
+const LIVE_INTERVAL_MS = 100;
 const PLAIN_INTERVAL_MS = 1000;
 const BAR_CELLS = 24;
 
@@ -65,7 +65,7 @@ export class Reporter {
   }
 
   #isProgressDue(isLast: boolean): boolean {
-    const interval = this.#isTerminal ? TERMINAL_INTERVAL_MS : PLAIN_INTERVAL_MS;
+    const interval = this.#isTerminal || this.#isJson ? LIVE_INTERVAL_MS : PLAIN_INTERVAL_MS;
     const now = performance.now();
     if (!isLast && now - this.#lastProgressAt < interval) return false;
     this.#lastProgressAt = now;
