@@ -11,17 +11,29 @@ import {
   HEADER_BYTES,
   HEARTBEAT,
   MESSAGE,
+  RANGE_BYTES,
   SACK,
 } from "../../transports/udx/constants.ts";
 import { UdxEndpoint } from "../../transports/udx/endpoint.ts";
 import { decodeOpening, encodeOpening, OpeningKind } from "../../transports/udx/opening.ts";
-import { writeHeader, writeRange } from "../../transports/udx/packet.ts";
+import {
+  isPacket,
+  newHeader,
+  readHeader,
+  readRangeEnd,
+  readRangeStart,
+  writeHeader,
+  writeRange,
+} from "../../transports/udx/packet.ts";
 import type { UdxSocket } from "../../transports/udx/udx_socket.ts";
 import type { UdxStream } from "../../transports/udx/udx_stream.ts";
 import type { FuzzTarget } from "./target.ts";
 
 const LOCAL = SocketAddress.of("10.0.0.1", 1000);
 const REMOTE = SocketAddress.of("10.0.0.2", 2000);
+/** Where the peer may move. */
+const MOVED = SocketAddress.of("10.0.0.2", 2001);
+const STRANGER = SocketAddress.of("10.0.0.3", 3000);
 const STREAM_ID = 7;
 /** Bytes that a stream may keep for its peer in these runs. */
 const MAX_RECEIVE_BYTES = 64 * 1024;
@@ -48,10 +60,10 @@ const network = new OneSocketNetwork();
 const endpoint = new UdxEndpoint({ clock, random: new SeededRandom("fuzz") }, network);
 const socket: UdxSocket = await endpoint.bind();
 
-/** One step of a script: a packet, a pause, or bytes that this side writes. */
+/** One step of a script: a packet, a pause, or a command of this side. */
 function* steps(script: Uint8Array): Generator<{ kind: number; body: Uint8Array }> {
   for (let at = 0; at + 2 <= script.length;) {
-    const [kind, length] = [script[at]! & 3, script[at + 1]!];
+    const [kind, length] = [script[at]! & 7, script[at + 1]!];
     yield { kind, body: script.slice(at + 2, at + 2 + length) };
     at += 2 + length;
   }
@@ -64,6 +76,23 @@ function play(script: Uint8Array): string {
     return playOn(stream, script);
   } finally {
     stream.abandon(new ConnectError("ABORTED", "The next run needs a clean endpoint"));
+  }
+}
+
+/** Has this side do something. */
+function command(stream: UdxStream, kind: number, body: Uint8Array): void {
+  if (kind === 3) stream.write(stream.alloc(body.length));
+  else if (kind === 4) (body.length & 1) === 0 ? stream.pause() : stream.resume();
+  else if (kind === 5) stream.end();
+  else if (kind === 6) stream.send(body);
+  else changeRemote(stream, (body.length & 1) === 0 ? REMOTE : MOVED);
+}
+
+function changeRemote(stream: UdxStream, address: SocketAddress): void {
+  try {
+    stream.changeRemote(socket, 1, address).catch(() => {});
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error; // it is changing already
   }
 }
 
@@ -88,7 +117,7 @@ function playOn(stream: UdxStream, script: Uint8Array): string {
     } else if (kind === 2) {
       clock.run({ until: clock.now() + 8 * (body[0] ?? 1), maxSteps: 100_000 });
     } else if (!stream.isClosed) {
-      stream.write(stream.alloc(body.length));
+      command(stream, kind, body);
     }
   }
   clock.run({ until: clock.now() + 1, maxSteps: 100_000 });
@@ -151,6 +180,49 @@ const streamSeeds = [
   [...write, ...packet(DATA | SACK, 0, 0, Uint8Array.of(...ranges, ...payload), 16), ...pause],
 ].map((script) => Uint8Array.from(script));
 
+/**
+ * Plays datagrams, as they are, to an endpoint with a stream in use, one that waits for its peer and takes all, and two that
+ * are the ends of a relay. What a stranger sends must not change the stream in use.
+ */
+function playDatagrams(script: Uint8Array): void {
+  const used = endpoint.createStream({ id: STREAM_ID, maxReceiveBytes: MAX_RECEIVE_BYTES });
+  const early = endpoint.createStream({ id: 8, maxReceiveBytes: MAX_RECEIVE_BYTES, firewall: () => true });
+  const relays = [9, 10].map((id) => endpoint.createStream({ id }));
+  for (const stream of [used, ...relays]) stream.connect(socket, 1, REMOTE);
+  relays[0]!.relayTo(relays[1]!);
+  relays[1]!.relayTo(relays[0]!);
+  used.write(used.alloc(5000));
+  clock.run({ until: clock.now() + 1, maxSteps: 100_000 });
+  for (const { kind, body } of steps(script)) {
+    const before = JSON.stringify(used.stats);
+    network.receiver!.onDatagram(body, kind === 0 ? STRANGER : REMOTE);
+    if (kind === 0) assert.equal(JSON.stringify(used.stats), before, "a stranger changes nothing");
+    if (kind === 1) clock.run({ until: clock.now() + 50, maxSteps: 100_000 });
+  }
+  early.connect(socket, 1, REMOTE);
+  clock.run({ until: clock.now() + 1, maxSteps: 100_000 });
+  for (const stream of [used, early, ...relays]) stream.destroy();
+  clock.run({ maxSteps: 1_000_000 });
+  assert.equal(endpoint.streamCount, 0, "streams that were dropped do not stay");
+}
+
+/** Takes a packet apart and puts it together again. */
+function roundTrip(input: Uint8Array): void {
+  if (!isPacket(input)) return;
+  const header = newHeader();
+  const isValid = readHeader(input, header);
+  assert.equal(isValid, HEADER_BYTES + input[3]! <= input.length);
+  if (!isValid) return;
+  assert.ok(header.rangesEnd <= input.length && header.payloadStart <= input.length, "within the packet");
+  const copy = input.slice();
+  const { type, streamId, window, seq, ack } = header;
+  writeHeader(copy, type, input[3]!, streamId, window, seq, ack);
+  for (let at = HEADER_BYTES; at + RANGE_BYTES <= header.rangesEnd;) {
+    at = writeRange(copy, at, readRangeStart(copy, at), readRangeEnd(copy, at));
+  }
+  assert.deepEqual(copy, input);
+}
+
 const opening = {
   kind: OpeningKind.Open,
   dialerId: 1,
@@ -162,5 +234,13 @@ const opening = {
 /** Everything of `transports/udx/` that reads what a stranger sent. */
 export const targets: readonly FuzzTarget[] = [
   { name: "UdxStream", covers: ["StreamMachine", "ReceiveQueue"], seeds: streamSeeds, run: play },
+  {
+    name: "UdxEndpoint",
+    seeds: [7, 8, 9, 11].map((id) =>
+      Uint8Array.from(packet(DATA, 0, 0, payload).map((byte, i) => i === 6 ? id : byte))
+    ),
+    run: playDatagrams,
+  },
+  { name: "readHeader", seeds: streamSeeds.map((seed) => seed.slice(2, 2 + seed[1]!)), run: roundTrip },
   { name: "decodeOpening", seeds: [encodeOpening(opening)], run: (input) => void decodeOpening(input) },
 ];

@@ -72,6 +72,11 @@ export const RTT_OUTLIER_MS = 5000;
 export const RACK_MIN_RTT_WINDOW_MS = 300_000;
 /** Duplicate acknowledgements that used to mean loss; RACK stops waiting for reordering at as many SACKs. */
 export const DUP_THRESHOLD = 3;
+/**
+ * Least probe timeout, in milliseconds: on a fast path two round trips are less than what hosts take to wake a program, and
+ * each such delay would look like a loss. Linux has about as much.
+ */
+export const MIN_PROBE_TIMEOUT_MS = 10;
 /** Added to the probe timeout when only one packet is out: the peer may be slow to answer a single one. */
 export const LONE_PACKET_SLACK_MS = 2;
 
@@ -90,3 +95,10 @@ export const ACK_EVERY_PACKETS = 16;
 export const MIN_WINDOW = 4096;
 /** How long a finished stream still answers, in milliseconds: as long as a peer without our answer keeps asking. */
 export const LINGER_MS = DEAD_AFTER_MS;
+/**
+ * How often a dropped stream says so: nobody acknowledges it, so it is said a few times, a round trip or two apart, and
+ * once for each packet that still comes, up to a bound. The reference says it once.
+ */
+export const DESTROY_REPEATS = 3;
+/** That bound, in packets. */
+export const MAX_DESTROY_PACKETS = 16;

@@ -12,7 +12,7 @@ import { SocketAddress } from "../../encoding/address.ts";
 import type { BindOptions, DatagramNetwork } from "../datagram.ts";
 import { DEFAULT_WINDOW, IP_UDP_BYTES, MAX_MTU } from "./constants.ts";
 import { isPacket, readStreamId } from "./packet.ts";
-import type { PacketTransmit } from "./stream_machine.ts";
+import type { PacketTransmit } from "./stream_types.ts";
 import { type Firewall, type StreamHost, UdxStream } from "./udx_stream.ts";
 import { UdxSocket } from "./udx_socket.ts";
 
@@ -235,7 +235,8 @@ export class UdxEndpoint implements AsyncDisposable {
       if (stream.transmit(now, this.#transmit)) this.#wake(stream);
       this.#noteDeadline(stream);
     }
-    this.#timer.reset(this.#deadlines.next);
+    // Nothing to wait for leaves the timer as it is: one idle wake-up costs less than disarming it after each exchange.
+    if (this.#deadlines.size > 0) this.#timer.reset(this.#deadlines.next);
   }
 
   #noteDeadline(stream: UdxStream): void {

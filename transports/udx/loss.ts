@@ -2,7 +2,13 @@
  * Finds lost packets by time (RACK-TLP, RFC 8985): a packet is lost if one sent sufficiently later has arrived. A probe
  * after two silent round trips, and a retransmission timeout after more, see to the packets at the end of a flight.
  */
-import { DUP_THRESHOLD, INITIAL_RTO_MS, LONE_PACKET_SLACK_MS, MAX_BACKOFF_MS } from "./constants.ts";
+import {
+  DUP_THRESHOLD,
+  INITIAL_RTO_MS,
+  LONE_PACKET_SLACK_MS,
+  MAX_BACKOFF_MS,
+  MIN_PROBE_TIMEOUT_MS,
+} from "./constants.ts";
 import { seqAdd, seqDiff } from "./packet.ts";
 import type { RttEstimator } from "./rtt.ts";
 import type { SendQueue, SentPacket } from "./send_queue.ts";
@@ -159,7 +165,8 @@ export class LossDetector {
     if (this.#state !== "open" || this.#queue.sackedCount > 0 || this.#probeSeq !== -1) return Infinity;
     if (!this.#rtt.hasSample) return INITIAL_RTO_MS;
     const lone = this.#queue.inFlight.size === 1 ? LONE_PACKET_SLACK_MS : 0;
-    return Math.min(2 * this.#rtt.smoothed + lone, this.#rtt.timeout);
+    const timeout = Math.max(2 * this.#rtt.smoothed + lone, MIN_PROBE_TIMEOUT_MS);
+    return Math.min(timeout, this.#rtt.timeout);
   }
 
   /** Notes that a probe left: `packet`, new or sent again. */

@@ -22,8 +22,8 @@ export class SentPacket {
   readonly payloadBytes: number;
   /** Offset in the byte stream of the byte behind its payload. */
   readonly endOffset: number;
-  /** Where it is sent, also when it is sent again: a change of the remote is for new packets. */
-  readonly path: Path;
+  /** Where it is sent, also when it is sent again: a change of the remote is for new packets, a redirection for all. */
+  path: Path;
   /** Bytes of padding that make it a probe of the path's MTU; 0 = not a probe. */
   padding: number;
   /** When it was first sent. */
@@ -36,6 +36,8 @@ export class SentPacket {
   timeouts = 0;
   /** Acknowledged, in order or not. */
   isAcked = false;
+  /** Acknowledged out of order. */
+  isSacked = false;
   /** Given up for lost, and not sent again since. */
   isLost = false;
 
@@ -303,7 +305,9 @@ export class SendQueue {
     else this.inFlight.remove(packet);
     packet.isAcked = true;
     packet.buffer = NOTHING;
-    if (!inOrder) this.#sackedCount++;
+    if (inOrder) return;
+    packet.isSacked = true;
+    this.#sackedCount++;
   }
 
   /** Moves on behind the first unacknowledged packet, which has arrived, and returns it. */
@@ -314,9 +318,18 @@ export class SendQueue {
     this.#firstUnacked = seqAdd(this.#firstUnacked, 1);
     this.#ackedOffset = packet.endOffset;
     this.#outstandingBytes -= packet.payloadBytes;
-    if (packet.isAcked) this.#sackedCount--;
+    if (packet.isSacked) this.#sackedCount--;
     if ((packet.type & END) !== 0) this.#end = "acked";
     return packet;
+  }
+
+  /** Sends all that is unacknowledged again, along `path`. */
+  redirect(path: Path): void {
+    for (let seq = this.#firstUnacked; seq !== this.#nextSeq; seq = seqAdd(seq, 1)) {
+      const packet = this.get(seq)!;
+      packet.path = path;
+      if (!packet.isAcked && !packet.isLost) this.markLost(packet);
+    }
   }
 
   /** Forgets all that is unsent or unacknowledged: the stream is gone. */

@@ -98,6 +98,13 @@ export class Sender {
     this.#mtu = new MtuProber(this.#maxMtu);
   }
 
+  /** All that is unacknowledged went nowhere: it goes along `path` instead, as if for the first time. */
+  redirect(path: Path): void {
+    this.onPathChanged();
+    this.queue.redirect(path);
+    this.#retransmitAt = this.#probeAt = this.#reorderingAt = Infinity;
+  }
+
   /** Forgets all that is under way. */
   clear(): void {
     this.queue.clear();

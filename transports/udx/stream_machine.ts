@@ -6,92 +6,40 @@
  */
 import { assert } from "../../core/runtime/assert.ts";
 import { ConnectError } from "../../core/runtime/errors.ts";
-import type { Machine, Transmit } from "../../core/runtime/machine.ts";
+import type { Machine } from "../../core/runtime/machine.ts";
 import type { SocketAddress } from "../../encoding/address.ts";
 import type { Bbr } from "./bbr.ts";
 import * as wire from "./constants.ts";
 import { newHeader, type PacketHeader, readHeader, refreshHeader, seqDiff, writeHeader } from "./packet.ts";
 import type { Path } from "./path.ts";
 import { ReceiveQueue } from "./receive_queue.ts";
+import { Route } from "./route.ts";
 import type { RttEstimator } from "./rtt.ts";
 import type { SentPacket } from "./send_queue.ts";
-import { Sender, type SenderConfig, type SenderCounters } from "./sender.ts";
-
-/**
- * `open`: from the beginning, connected or not. `lingering`: both directions have ended, only acknowledgements are
- * repeated. `dropped`: destroyed here, only that is repeated. `gone`: nothing more will happen.
- */
-export type StreamPhase = "open" | "lingering" | "dropped" | "gone";
-
-/** What a stream reports. Data is not an event: it is taken with {@linkcode StreamMachine.take}. */
-export type StreamEvent =
-  | { readonly type: "drain" | "acked" | "remoteChanged" | "gone" }
-  | { readonly type: "message"; readonly message: Uint8Array }
-  /** `isOrderly`: both directions have ended, and what was received is still there to be taken. */
-  | { readonly type: "close"; readonly error: Error | undefined; readonly isOrderly: boolean };
+import { Sender } from "./sender.ts";
+import type {
+  PacketTransmit,
+  StreamConfig,
+  StreamCounters,
+  StreamEvent,
+  StreamPhase,
+} from "./stream_types.ts";
 
 const DRAIN: StreamEvent = { type: "drain" };
 const ACKED: StreamEvent = { type: "acked" };
 const REMOTE_CHANGED: StreamEvent = { type: "remoteChanged" };
 const GONE: StreamEvent = { type: "gone" };
 
-/** A packet to be sent, with the socket to send it from. */
-export interface PacketTransmit extends Transmit {
-  /** The socket of the path, as it was handed in. */
-  socket: object;
-}
-
-/** What a stream is made with. */
-export interface StreamConfig extends SenderConfig {
-  /** The id that the peer puts into packets for this stream. */
-  readonly id: number;
-  /** The window: bytes that may wait here unread or out of order. Up to twice that is kept if a sender overshoots. */
-  readonly maxReceiveBytes: number;
-  /** Milliseconds of silence after which an idle stream sends a heartbeat; `Infinity` = never. */
-  readonly keepAliveMs: number;
-}
-
-/** Counters of a stream, in UDX bytes (headers included) and packets. */
-export interface StreamCounters extends SenderCounters {
-  /** Sent. */
-  bytesSent: number;
-  /** Sent. */
-  packetsSent: number;
-  /** Received from an accepted source. */
-  bytesReceived: number;
-  /** Received from an accepted source. */
-  packetsReceived: number;
-  /** Data packets that were thrown away for want of room. */
-  overflows: number;
-  /** Unordered messages that were dropped before they were sent. */
-  messagesDropped: number;
-}
-
-/**
- * How often a dropped stream says so: nobody acknowledges it, so it is said a few times, a round trip or two apart, and
- * once for each packet that still comes, up to a bound. The reference says it once.
- */
-const DESTROY_REPEATS = 3;
-const MAX_DESTROY_PACKETS = 16;
-
 /** One stream. The endpoint feeds it packets from accepted sources and sends what it is told to. */
 export class StreamMachine implements Machine<StreamEvent> {
   readonly #config: StreamConfig;
   readonly #sender: Sender;
   readonly #receive: ReceiveQueue;
+  readonly #route = new Route();
   readonly #header: PacketHeader = newHeader();
   readonly #events: StreamEvent[] = [];
   readonly #messages: Uint8Array[] = [];
   #phase: StreamPhase = "open";
-  #path: Path | undefined;
-  /** The path that was left, as long as the peer may still use it: see {@linkcode StreamMachine.accepts}. */
-  #previousPath: Path | undefined;
-  #previousUntil = 0;
-  #isPathHeard = false;
-  /** While the remote changes: the number up to which packets went along the previous path. */
-  #changeSeq: number | undefined;
-  /** Where else the peer was announced to come from. */
-  #expectedAddress: SocketAddress | undefined;
   #advertisedWindow: number;
   #isAckOwed = false;
   #unansweredPackets = 0;
@@ -105,13 +53,14 @@ export class StreamMachine implements Machine<StreamEvent> {
   #heardAt = 0;
   #keepAliveAt = Infinity;
   #lingerUntil = Infinity;
-  // Counters that are not the sender's.
-  #bytesSent = 0;
-  #packetsSent = 0;
-  #bytesReceived = 0;
-  #packetsReceived = 0;
-  #overflows = 0;
-  #messagesDropped = 0;
+  readonly #counts = {
+    bytesSent: 0,
+    packetsSent: 0,
+    bytesReceived: 0,
+    packetsReceived: 0,
+    overflows: 0,
+    messagesDropped: 0,
+  };
   #malformed = 0;
 
   /** A stream that is not connected yet; it may be written to, and packets that come early are taken. */
@@ -136,7 +85,7 @@ export class StreamMachine implements Machine<StreamEvent> {
 
   /** Where packets go; undefined until connected. */
   get path(): Path | undefined {
-    return this.#path;
+    return this.#route.path;
   }
 
   /** Round trips, in milliseconds. */
@@ -161,7 +110,7 @@ export class StreamMachine implements Machine<StreamEvent> {
 
   /** Whether any packet of the peer has come yet. */
   get hasHeard(): boolean {
-    return this.#packetsReceived > 0;
+    return this.#counts.packetsReceived > 0;
   }
 
   /** Bytes that were written so far. */
@@ -191,63 +140,35 @@ export class StreamMachine implements Machine<StreamEvent> {
 
   /** The longest unordered message that fits one packet, in bytes. */
   get maxMessageBytes(): number {
-    return this.#sender.maxPayload(this.#path);
+    return this.#sender.maxPayload(this.#route.path);
   }
 
   /** Counters. */
   get counters(): StreamCounters {
-    return {
-      ...this.#sender.counters,
-      invalid: this.#sender.counters.invalid + this.#malformed,
-      bytesSent: this.#bytesSent,
-      packetsSent: this.#packetsSent,
-      bytesReceived: this.#bytesReceived,
-      packetsReceived: this.#packetsReceived,
-      overflows: this.#overflows,
-      messagesDropped: this.#messagesDropped,
-    };
+    const invalid = this.#sender.counters.invalid + this.#malformed;
+    return { ...this.#sender.counters, ...this.#counts, invalid };
   }
 
   /** Whether the stream sends, or may have to send again, from `socket`. */
   uses(socket: object): boolean {
-    return this.#path?.socket === socket || this.#previousPath?.socket === socket;
+    return this.#route.uses(socket);
   }
 
-  /**
-   * Whether a packet from `address` is this stream's: it came from where the stream sends to, or from where it has been
-   * told that the peer will be. The address that was left is good until the peer has been heard from the new one, and then
-   * as long as repetitions may come from it. On which socket it came says nothing: a peer on its way repeats from its new
-   * address to our old one.
-   */
+  /** Whether a packet from `address` is this stream's. See {@linkcode Route.accepts}. */
   accepts(now: number, address: SocketAddress): boolean {
-    const path = this.#path;
-    if (path === undefined) return false;
-    if (path.address.equals(address)) {
-      this.#isPathHeard = true;
-      return true;
-    }
-    if (this.#expectedAddress?.equals(address) === true) return true;
-    const previous = this.#previousPath;
-    if (previous === undefined || !previous.address.equals(address)) return false;
-    if (this.#changeSeq === undefined && this.#isPathHeard && now > this.#previousUntil) {
-      this.#previousPath = undefined;
-      return false;
-    }
-    this.#previousUntil = now + wire.LINGER_MS;
-    return true;
+    return this.#route.accepts(now, address);
   }
 
   // --- Commands ---
 
   /** Gives the stream its remote. What was received or written before goes out now. */
   connect(path: Path): void {
-    assert(this.#path === undefined, "a stream is connected once; afterwards its remote changes");
-    this.#path = path;
+    this.#route.connect(path);
   }
 
   /** Accepts packets from `address` as well, before {@linkcode StreamMachine.changeRemote} moves there. */
   expectAddress(address: SocketAddress): void {
-    this.#expectedAddress = address;
+    this.#route.expect(address);
   }
 
   /**
@@ -255,15 +176,16 @@ export class StreamMachine implements Machine<StreamEvent> {
    * acknowledged.
    */
   changeRemote(now: number, path: Path): void {
-    assert(this.#path !== undefined, "a stream is connected before its remote changes");
-    this.#previousPath = this.#path;
-    this.#previousUntil = now + wire.LINGER_MS;
-    this.#isPathHeard = false;
-    this.#path = path;
-    this.#expectedAddress = undefined;
-    this.#changeSeq = this.#sender.queue.nextSeq;
+    this.#route.change(now, path, this.#sender.queue.nextSeq);
     this.#sender.onPathChanged();
     this.#checkRemoteChanged();
+  }
+
+  /** Gives up the path for another: what is unacknowledged goes there too. Reports `remoteChanged` if a change was under way. */
+  redirect(path: Path): void {
+    this.#route.redirect(path);
+    this.#sender.redirect(path);
+    this.#events.push(REMOTE_CHANGED);
   }
 
   /** Appends bytes, which are given away; false = wait for `drain` before more. */
@@ -282,8 +204,8 @@ export class StreamMachine implements Machine<StreamEvent> {
   /** Queues an unordered message, which is given away; false = dropped. */
   sendMessage(message: Uint8Array): boolean {
     const fits = message.length <= this.maxMessageBytes && this.#messages.length < wire.MAX_QUEUED_MESSAGES;
-    if (!fits || this.#phase !== "open" || this.#path === undefined) {
-      this.#messagesDropped++;
+    if (!fits || this.#phase !== "open" || this.#route.path === undefined) {
+      this.#counts.messagesDropped++;
       return false;
     }
     this.#messages.push(message);
@@ -313,8 +235,8 @@ export class StreamMachine implements Machine<StreamEvent> {
   /** Takes a packet whose source was accepted. What it brings in order is ready for {@linkcode take} at once. */
   handlePacket(now: number, packet: Uint8Array): void {
     const header = this.#header;
-    this.#packetsReceived++;
-    this.#bytesReceived += packet.length;
+    this.#counts.packetsReceived++;
+    this.#counts.bytesReceived += packet.length;
     this.#heardAt = this.#activeAt = now;
     if (!readHeader(packet, header)) {
       this.#malformed++;
@@ -327,7 +249,7 @@ export class StreamMachine implements Machine<StreamEvent> {
     if ((header.type & wire.SEQUENCED) !== 0) {
       this.#oweAck();
       const payload = packet.subarray(header.payloadStart);
-      if (this.#receive.receive(header.seq, header.type, payload) === "dropped") this.#overflows++;
+      if (this.#receive.receive(header.seq, header.type, payload) === "dropped") this.#counts.overflows++;
     }
     if ((header.type & wire.HEARTBEAT) !== 0) this.#oweAck();
     if ((header.type & wire.DESTROY) !== 0 && seqDiff(header.seq, this.#receive.nextSeq) >= 0) {
@@ -337,7 +259,7 @@ export class StreamMachine implements Machine<StreamEvent> {
     if ((header.type & wire.MESSAGE) !== 0) {
       this.#events.push({ type: "message", message: packet.slice(header.payloadStart) });
     }
-    if (this.#sender.handleAck(now, header, packet, this.#path)) {
+    if (this.#sender.handleAck(now, header, packet, this.#route.path)) {
       this.#events.push(ACKED);
       this.#checkRemoteChanged();
     }
@@ -350,7 +272,7 @@ export class StreamMachine implements Machine<StreamEvent> {
     if ((type & wire.DESTROY) !== 0) this.forget(now);
     else if (this.#phase === "lingering") {
       this.#isAckOwed ||= (type & (wire.SEQUENCED | wire.HEARTBEAT)) !== 0;
-    } else if (this.#phase === "dropped") this.#isDestroyOwed = this.#destroysSent < MAX_DESTROY_PACKETS;
+    } else if (this.#phase === "dropped") this.#isDestroyOwed = this.#destroysSent < wire.MAX_DESTROY_PACKETS;
   }
 
   /** The next bytes in order, borrowed until {@linkcode settle}; undefined when there are none. */
@@ -373,10 +295,7 @@ export class StreamMachine implements Machine<StreamEvent> {
   }
 
   #checkRemoteChanged(): void {
-    if (this.#changeSeq === undefined) return;
-    if (seqDiff(this.#sender.queue.firstUnacked, this.#changeSeq) < 0) return;
-    this.#changeSeq = undefined;
-    this.#events.push(REMOTE_CHANGED);
+    if (this.#route.onAcked(this.#sender.queue.firstUnacked)) this.#events.push(REMOTE_CHANGED);
   }
 
   /** Leaves the open phase; the application hears of it once. */
@@ -389,7 +308,7 @@ export class StreamMachine implements Machine<StreamEvent> {
     this.#isHeartbeatOwed = false;
     if (phase !== "lingering") this.#receive.clear();
     // A stream that was never connected has nobody to answer.
-    if (phase === "gone" || this.#path === undefined) this.#becomeGone();
+    if (phase === "gone" || this.#route.path === undefined) this.#becomeGone();
     else this.#lingerUntil = now + wire.LINGER_MS;
   }
 
@@ -450,12 +369,12 @@ export class StreamMachine implements Machine<StreamEvent> {
 
   /** Fills `out` with the next packet that may leave now; false when there is none. */
   pollTransmit(now: number, out: PacketTransmit): boolean {
-    const path = this.#path;
+    const path = this.#route.path;
     if (path === undefined || this.#phase === "gone") return false;
     if (this.#isDestroyOwed) {
       this.#isDestroyOwed = false;
       this.#destroysSent++;
-      const mayRepeat = this.#destroysSent < DESTROY_REPEATS;
+      const mayRepeat = this.#destroysSent < wire.DESTROY_REPEATS;
       this.#repeatDestroyAt = mayRepeat ? now + this.#sender.rtt.timeout : Infinity;
       return this.#emit(now, out, path, this.#control(path, wire.DESTROY));
     }
@@ -465,13 +384,18 @@ export class StreamMachine implements Machine<StreamEvent> {
       packet.set(message, wire.HEADER_BYTES);
       return this.#emit(now, out, path, packet);
     }
-    if (this.#isAckOwed) return this.#emit(now, out, path, this.#acknowledgement(path));
-    if (this.#phase !== "open") return false;
-    const data = this.#sender.poll(now, path);
+    if (this.#isAckOwed && this.#receive.hasGaps) {
+      return this.#emit(now, out, path, this.#acknowledgement(path));
+    }
+    const data = this.#phase === "open" ? this.#sender.poll(now, path) : undefined;
     if (data !== undefined) {
       refreshHeader(data.buffer, this.#advertise(), this.#receive.nextSeq);
+      // Data says what has come as well as an acknowledgement does, if it takes the same way and can be trusted to arrive.
+      if (data.path === path && data.padding === 0) this.#settleAck();
       return this.#emit(now, out, data.path, data.buffer);
     }
+    if (this.#isAckOwed) return this.#emit(now, out, path, this.#acknowledgement(path));
+    if (this.#phase !== "open") return false;
     if (this.#isHeartbeatOwed || this.#sender.takeHeartbeat()) {
       this.#isHeartbeatOwed = false;
       return this.#emit(now, out, path, this.#control(path, wire.HEARTBEAT));
@@ -480,9 +404,13 @@ export class StreamMachine implements Machine<StreamEvent> {
     return false;
   }
 
-  #acknowledgement(path: Path): Uint8Array {
+  #settleAck(): void {
     this.#isAckOwed = false;
     this.#unansweredPackets = 0;
+  }
+
+  #acknowledgement(path: Path): Uint8Array {
+    this.#settleAck();
     if (!this.#receive.hasGaps) return this.#control(path, 0);
     const packet = this.#control(path, wire.SACK, wire.MAX_SACK_RANGES * wire.RANGE_BYTES);
     return packet.subarray(0, this.#receive.writeRanges(packet, wire.HEADER_BYTES));
@@ -507,8 +435,8 @@ export class StreamMachine implements Machine<StreamEvent> {
     out.socket = path.socket;
     out.ttl = 0;
     this.#activeAt = now;
-    this.#packetsSent++;
-    this.#bytesSent += packet.length;
+    this.#counts.packetsSent++;
+    this.#counts.bytesSent += packet.length;
     return true;
   }
 

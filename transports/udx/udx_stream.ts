@@ -5,12 +5,8 @@ import { assert } from "../../core/runtime/assert.ts";
 import type { DeadlineEntry } from "../../core/runtime/deadlines.ts";
 import type { Duplex, Sink, UnorderedMessages } from "../../core/stream/duplex.ts";
 import type { SocketAddress } from "../../encoding/address.ts";
-import {
-  type PacketTransmit,
-  type StreamConfig,
-  type StreamCounters,
-  StreamMachine,
-} from "./stream_machine.ts";
+import { StreamMachine } from "./stream_machine.ts";
+import type { PacketTransmit, StreamConfig, StreamCounters } from "./stream_types.ts";
 import { isDestroy, writeStreamId } from "./packet.ts";
 import type { UdxSocket } from "./udx_socket.ts";
 
@@ -172,6 +168,21 @@ export class UdxStream implements Duplex, UnorderedMessages, DeadlineEntry {
     this.#handleEvents();
     this.#host.wake(this);
     return changed.promise;
+  }
+
+  /**
+   * Moves the stream to another remote because the present one leads nowhere: what is not acknowledged yet goes there
+   * again, and packets are taken only from there. On a path that works, `changeRemote` is better.
+   *
+   * @throws {TypeError} if the stream is not connected.
+   */
+  redirect(socket: UdxSocket, remoteId: number, address: SocketAddress): void {
+    if (!this.isConnected) throw new TypeError("The stream is not connected yet: use connect");
+    socket.checkUsable(this.#host);
+    if (this.isClosed) return;
+    this.#machine.redirect({ socket, address, remoteId });
+    this.#handleEvents();
+    this.#host.wake(this);
   }
 
   /** Takes packets from `address` as well, for a peer that will move there before we do. */

@@ -1,18 +1,11 @@
-/** What the UDX tests share: packets by hand, one stream machine on its own, and two endpoints on a simulated network. */
+/** What the UDX tests share: packets by hand, one stream machine on its own, and a sink that keeps what it gets. */
 import assert from "node:assert/strict";
-import { SeededRandom, VirtualClock } from "../../../core/runtime/virtual.ts";
+import { HyphaError } from "../../../core/runtime/errors.ts";
 import type { Sink } from "../../../core/stream/duplex.ts";
 import { SocketAddress } from "../../../encoding/address.ts";
 import { concat, Slab } from "../../../encoding/bytes.ts";
-import { type LinkConditions, type SimulatedHost, SimulatedNetwork } from "../../../transports/memory/mod.ts";
 import { DEFAULT_WINDOW, HEADER_BYTES, RANGE_BYTES, SACK } from "../../../transports/udx/constants.ts";
-import {
-  UdxEndpoint,
-  type UdxEndpointOptions,
-  type UdxSocket,
-  type UdxStream,
-  type UdxStreamOptions,
-} from "../../../transports/udx/mod.ts";
+import type { UdxStream } from "../../../transports/udx/mod.ts";
 import {
   newHeader,
   readHeader,
@@ -21,12 +14,8 @@ import {
   writeHeader,
   writeRange,
 } from "../../../transports/udx/packet.ts";
-import {
-  type PacketTransmit,
-  type StreamConfig,
-  type StreamEvent,
-  StreamMachine,
-} from "../../../transports/udx/stream_machine.ts";
+import { StreamMachine } from "../../../transports/udx/stream_machine.ts";
+import type { PacketTransmit, StreamConfig, StreamEvent } from "../../../transports/udx/stream_types.ts";
 
 /** The fields of a packet; what is left out is zero, empty, or the default window. */
 export interface PacketFields {
@@ -203,6 +192,11 @@ export class Bench {
   }
 }
 
+/** The code of an error of hypha's; undefined without an error. */
+export function errorCode(error: Error | undefined): string | undefined {
+  return error instanceof HyphaError ? error.code : error?.message;
+}
+
 /** Collects what a stream receives. */
 export class Reader implements Sink {
   readonly chunks: Uint8Array[] = [];
@@ -260,63 +254,4 @@ export class Reader implements Sink {
     this.onDrained = more;
     more();
   }
-}
-
-/** One of two endpoints. */
-export interface Side {
-  readonly host: SimulatedHost;
-  readonly endpoint: UdxEndpoint;
-  readonly socket: UdxSocket;
-}
-
-/** Two endpoints on a simulated network. */
-export interface World {
-  readonly clock: VirtualClock;
-  readonly network: SimulatedNetwork;
-  readonly a: Side;
-  readonly b: Side;
-}
-
-/** Options of {@linkcode world}. */
-export interface WorldOptions {
-  readonly seed?: number;
-  readonly endpoint?: UdxEndpointOptions;
-}
-
-/** Two endpoints whose packets are subject to `uplink` both ways. */
-export async function world(uplink: LinkConditions = {}, options: WorldOptions = {}): Promise<World> {
-  const clock = new VirtualClock();
-  const random = new SeededRandom(options.seed ?? 1);
-  const network = new SimulatedNetwork({ clock, random: random.fork("network"), wan: {}, lan: {} });
-  const side = async (name: string): Promise<Side> => {
-    const host = network.host({ name, uplink });
-    const runtime = { clock, random: random.fork(name) };
-    const endpoint = new UdxEndpoint(runtime, host, options.endpoint);
-    return { host, endpoint, socket: await endpoint.bind({ host: host.address }) };
-  };
-  return { clock, network, a: await side("a"), b: await side("b") };
-}
-
-/** Two streams that are connected to each other. */
-export interface Pair {
-  readonly a: UdxStream;
-  readonly b: UdxStream;
-  readonly readerA: Reader;
-  readonly readerB: Reader;
-}
-
-/** Connects a stream of each side to the other. */
-export function connect(
-  { a, b }: World,
-  optionsA: UdxStreamOptions = {},
-  optionsB: UdxStreamOptions = {},
-): Pair {
-  const streamA = a.endpoint.createStream(optionsA);
-  const streamB = b.endpoint.createStream(optionsB);
-  streamA.connect(a.socket, streamB.id, b.socket.address);
-  streamB.connect(b.socket, streamA.id, a.socket.address);
-  const pair = { a: streamA, b: streamB, readerA: new Reader(), readerB: new Reader() };
-  streamA.attach(pair.readerA);
-  streamB.attach(pair.readerB);
-  return pair;
 }

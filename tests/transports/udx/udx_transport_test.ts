@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { CryptoProvider } from "../../../core/runtime/crypto_provider.ts";
 import { loadCryptoProvider } from "../../../core/crypto/provider.ts";
 import { ConnectError } from "../../../core/runtime/errors.ts";
 import { macrotask } from "../../../core/runtime/system.ts";
@@ -28,7 +29,10 @@ class Rig {
     return rig;
   }
 
-  private constructor(readonly crypto: Awaited<ReturnType<typeof loadCryptoProvider>>, wan: LinkConditions) {
+  readonly crypto: CryptoProvider;
+
+  private constructor(crypto: CryptoProvider, wan: LinkConditions) {
+    this.crypto = crypto;
     this.network = new SimulatedNetwork({ clock: this.clock, random: this.#random.fork("network"), wan });
     const runtime = { clock: this.clock, random: this.#random.fork("runtime"), crypto };
     const host = this.network.host({ name: "server", addresses: ["11.0.0.10"] });
