@@ -75,6 +75,11 @@ class SimulatedSocket implements DatagramSocket {
     return true;
   }
 
+  sendBatch(batch: readonly Uint8Array[], count: number, to: SocketAddress): number {
+    for (let i = 0; i < count; i++) if (!this.send(batch[i]!, to)) return i;
+    return count;
+  }
+
   joinMulticast(group: string): void {
     const address = SocketAddress.of(group, 0);
     if (!isMulticast(address)) {
@@ -214,7 +219,7 @@ export class Host implements SimulatedHost, Arrival {
     return this.addresses;
   }
 
-  /** See {@linkcode DatagramNetwork.interfaces}: one, with all addresses. */
+  /** One interface, which has all addresses. */
   interfaces(): readonly NetworkInterface[] {
     return this.#addresses.map(({ host, family }) => ({ name: "eth0", host, family, isInternal: false }));
   }

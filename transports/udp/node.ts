@@ -112,6 +112,12 @@ class NodeDatagramSocket implements DatagramSocket {
     return this.#sender.send(datagram, to, this.canSetTtl ? ttl : DEFAULT_TTL);
   }
 
+  // The platform has no call for several datagrams: here this is only the form, for callers that have them together.
+  sendBatch(batch: readonly Uint8Array[], count: number, to: SocketAddress): number {
+    for (let i = 0; i < count; i++) if (!this.send(batch[i]!, to)) return i;
+    return count;
+  }
+
   joinMulticast(group: string, interfaceAddress?: string): void {
     try {
       this.#socket.addMembership(group, interfaceAddress);

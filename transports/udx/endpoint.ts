@@ -14,7 +14,7 @@ import { DEFAULT_WINDOW, IP_UDP_BYTES, MAX_MTU } from "./constants.ts";
 import { isPacket, readStreamId } from "./packet.ts";
 import type { PacketTransmit } from "./stream_types.ts";
 import { type Firewall, type StreamHost, UdxStream } from "./udx_stream.ts";
-import { UdxSocket } from "./udx_socket.ts";
+import { addCounters, newCounters, type SocketCounters, UdxSocket } from "./udx_socket.ts";
 
 /** Options of a new stream. */
 export interface UdxStreamOptions {
@@ -60,6 +60,7 @@ export class UdxEndpoint implements AsyncDisposable {
     socket: this,
   };
   #awake: UdxStream[] = [];
+  readonly #closedCounters: SocketCounters = newCounters();
   #isTurnDue = false;
   #isClosed = false;
 
@@ -91,6 +92,13 @@ export class UdxEndpoint implements AsyncDisposable {
   /** Whether another stream may be made. */
   get hasRoom(): boolean {
     return this.#streams.size < this.#maxStreams;
+  }
+
+  /** The counters of all sockets together, of closed ones too. */
+  get counters(): SocketCounters {
+    const sum = { ...this.#closedCounters };
+    for (const socket of this.#sockets) addCounters(sum, socket.counters);
+    return sum;
   }
 
   /** The sockets. */
@@ -196,7 +204,7 @@ export class UdxEndpoint implements AsyncDisposable {
   }
 
   #onSocketClose(socket: UdxSocket): void {
-    this.#sockets.delete(socket);
+    if (this.#sockets.delete(socket)) addCounters(this.#closedCounters, socket.counters);
     this.#retired.delete(socket);
     for (const stream of [...this.#streams.values()]) {
       if (!stream.uses(socket)) continue;

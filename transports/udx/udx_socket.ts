@@ -20,13 +20,9 @@ export interface SocketCounters {
   strays: number;
 }
 
-/** Takes datagrams that are not packets of a live stream. Borrowed until return. */
-export type DatagramHandler = (datagram: Uint8Array, from: SocketAddress) => void;
-
-/** A bound socket of an endpoint. Made by `UdxEndpoint.bind`. */
-export class UdxSocket implements AsyncDisposable {
-  /** Counters. */
-  readonly counters: SocketCounters = {
+/** Counters that stand at 0. */
+export function newCounters(): SocketCounters {
+  return {
     datagramsSent: 0,
     bytesSent: 0,
     sendsDropped: 0,
@@ -34,11 +30,31 @@ export class UdxSocket implements AsyncDisposable {
     bytesReceived: 0,
     strays: 0,
   };
+}
+
+/** Adds `counters` to `sum`. */
+export function addCounters(sum: SocketCounters, counters: SocketCounters): void {
+  for (const name of Object.keys(sum) as (keyof SocketCounters)[]) sum[name] += counters[name];
+}
+
+/** Packets that are handed to the network at once, at the most: as many as Linux takes in one call of any kind. */
+const MAX_BATCH = 64;
+
+/** Takes datagrams that are not packets of a live stream. Borrowed until return. */
+export type DatagramHandler = (datagram: Uint8Array, from: SocketAddress) => void;
+
+/** A bound socket of an endpoint. Made by `UdxEndpoint.bind`. */
+export class UdxSocket implements AsyncDisposable {
+  /** Counters. */
+  readonly counters: SocketCounters = newCounters();
   /** Takes what is no packet of a live stream; without it such datagrams are dropped. */
   onDatagram: DatagramHandler | undefined;
   readonly #owner: object;
   readonly #onClose: (socket: UdxSocket) => void;
   #socket: DatagramSocket | undefined;
+  /** Packets for one address that wait for `flush`. */
+  readonly #batch: Uint8Array[] = [];
+  #batchTo: SocketAddress | undefined;
 
   /** Used by the endpoint. */
   constructor(owner: object, onClose: (socket: UdxSocket) => void) {
@@ -82,9 +98,31 @@ export class UdxSocket implements AsyncDisposable {
     return isSent;
   }
 
-  /** Used by streams: sends a packet. What the network does not take is found out as any other loss. */
-  transmit({ buffer, to }: { buffer: Uint8Array; length: number; to: SocketAddress; ttl: number }): void {
-    this.send(buffer, to);
+  /**
+   * Used by streams: sends a packet, or keeps it for the next {@linkcode flush} if the network can send several at once.
+   * What the network does not take is found out as any other loss.
+   */
+  transmit({ buffer, to }: { readonly buffer: Uint8Array; readonly to: SocketAddress }): void {
+    if (this.#socket?.sendBatch === undefined) {
+      this.send(buffer, to);
+      return;
+    }
+    if (this.#batch.length === MAX_BATCH || this.#batchTo !== to) this.flush();
+    this.#batchTo = to;
+    this.#batch.push(buffer);
+  }
+
+  /** Used by streams: sends what {@linkcode transmit} has kept. */
+  flush(): void {
+    const batch = this.#batch;
+    const to = this.#batchTo;
+    if (batch.length === 0 || to === undefined) return;
+    const taken = this.#socket?.sendBatch?.(batch, batch.length, to) ?? 0;
+    this.counters.datagramsSent += taken;
+    for (let i = 0; i < taken; i++) this.counters.bytesSent += batch[i]!.length;
+    this.counters.sendsDropped += batch.length - taken;
+    batch.length = 0;
+    this.#batchTo = undefined;
   }
 
   /** Used by the endpoint: counts a datagram. */

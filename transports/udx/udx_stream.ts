@@ -307,10 +307,16 @@ export class UdxStream implements Duplex, UnorderedMessages, DeadlineEntry {
   /** Sends what may be sent now; true if there is more for the next turn. */
   transmit(now: number, out: PacketTransmit): boolean {
     let left = QUANTUM;
-    while (this.#machine.pollTransmit(now, out)) {
-      (out.socket as UdxSocket).transmit(out);
-      if (--left === 0) break;
+    let socket: UdxSocket | undefined;
+    while (left > 0 && this.#machine.pollTransmit(now, out)) {
+      if (socket !== out.socket) {
+        socket?.flush();
+        socket = out.socket as UdxSocket;
+      }
+      socket.transmit(out);
+      left--;
     }
+    socket?.flush();
     this.#handleEvents();
     return left === 0;
   }
@@ -328,7 +334,7 @@ export class UdxStream implements Duplex, UnorderedMessages, DeadlineEntry {
       const copy = this.#host.alloc(packet.length);
       copy.set(packet);
       writeStreamId(copy, path.remoteId);
-      (path.socket as UdxSocket).transmit({ buffer: copy, length: copy.length, to: path.address, ttl: 0 });
+      (path.socket as UdxSocket).send(copy, path.address);
     }
     if (isDestroy(packet)) this.destroy();
   }
