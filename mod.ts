@@ -45,4 +45,6 @@ export {
 export { Dialer, type DialerOptions, PeerListener } from "./transports/dialer.ts";
 export type { Discovery, Link, Listener, PeerRecord, Transport } from "./transports/transport.ts";
 export { type UdpNetwork, udpNetwork, type UdpNetworkOptions } from "./transports/udp/mod.ts";
-export { UdxTransport, type UdxTransportOptions } from "./transports/udx/udx_transport.ts";
+export { MdnsDiscovery, type MdnsDiscoveryOptions } from "./transports/mdns/mod.ts";
+export { TcpTransport, type TcpTransportOptions } from "./transports/tcp/mod.ts";
+export { UdxTransport, type UdxTransportOptions } from "./transports/udx/mod.ts";

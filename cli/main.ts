@@ -62,7 +62,7 @@ program.command("send")
   .description("offer a file; prints a ticket for the receiver")
   .argument("<file>", "the file to send")
   .option("--host <address>", "address to listen on", "0.0.0.0")
-  .option("--port <number>", "UDP port to listen on; 0 = any", parsePort, 0)
+  .option("--port <number>", "port to listen on, of UDP and TCP; 0 = any", parsePort, 0)
   .option("--keep", "serve any number of receivers, until interrupted")
   .option("--json", "print one JSON object a line")
   .action((file: string, options: JsonOption & { host: string; port: number; keep?: boolean }) =>

@@ -8,7 +8,7 @@ import { ConnectError, HyphaError, ProtocolError, StorageError } from "../core/r
 import type { Connection } from "../core/stream/connection.ts";
 import { equals, toHex } from "../encoding/mod.ts";
 import { decodeFileMessage, encodeFileMessage, type FileMessage } from "./file_messages.ts";
-import { openNode } from "./node.ts";
+import { CliNode } from "./node.ts";
 import { Progress, type Reporter } from "./reporter.ts";
 import { parseTicket } from "./ticket.ts";
 
@@ -27,7 +27,7 @@ export async function receive(
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<void> {
-  await using node = await openNode({});
+  await using node = await CliNode.make();
   const connection = await node.dialer.connect(parseTicket(node.runtime.crypto, ticket), { signal });
   const onAbort = () => connection.abort(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });

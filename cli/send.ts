@@ -14,7 +14,7 @@ import {
   type FileMessage,
   newDataMessage,
 } from "./file_messages.ts";
-import { openNode } from "./node.ts";
+import { CliNode } from "./node.ts";
 import { Progress, type Reporter } from "./reporter.ts";
 import { formatTicket } from "./ticket.ts";
 
@@ -22,7 +22,7 @@ import { formatTicket } from "./ticket.ts";
 export interface SendOptions {
   /** The address to listen on; all of the host by default. */
   readonly host: string;
-  /** The UDP port to listen on; 0 = any. */
+  /** The port to listen on, of UDP and of TCP; 0 = any. */
   readonly port: number;
   /** Whether to go on after the first receiver. */
   readonly keep: boolean;
@@ -37,12 +37,12 @@ export async function send(
 ): Promise<void> {
   await using file = await openForReading(path);
   const { size } = await file.stat();
-  await using node = await openNode(options);
+  await using node = await CliNode.make();
   const queue: Connection[] = [];
   let wake = Promise.withResolvers<void>();
   signal.addEventListener("abort", () => wake.reject(signal.reason), { once: true });
   wake.promise.catch(() => {});
-  await using listener = await node.dialer.listen((connection) => {
+  const listener = await node.listen(options, (connection) => {
     queue.push(connection);
     wake.resolve();
   });

@@ -1,8 +1,9 @@
 /**
  * Tickets: a public key and addresses to try, as one short string that survives being copied by hand.
  *
- * The string is z-base-32 of: version (1), the key (32 bytes), a count and that many addresses, and 4 bytes of BLAKE2b over
- * all before. A bare key, in z-base-32 or hex, is a ticket without addresses.
+ * The string is z-base-32 of: version (1), the key (32 bytes), a count and that many places, and 4 bytes of BLAKE2b over all
+ * before. A place is a set of schemes, as bits, with one IP address and port; or no scheme, and an address as text. A bare
+ * key, in z-base-32 or hex, is a ticket without addresses.
  */
 import type { CryptoProvider } from "../core/runtime/crypto_provider.ts";
 import {
@@ -25,56 +26,86 @@ import type { PeerRecord } from "../transports/transport.ts";
 
 const VERSION = 1;
 const CHECKSUM_BYTES = 4;
-/** Schemes that need only one byte; a scheme that is not listed is written out, with number 0. */
-const SCHEMES = [undefined, "udx", "tcp"] as const;
+/** The schemes that go into the set, by bit. */
+const SCHEMES = ["udx", "tcp"] as const;
 
-/** `udx:1.2.3.4:5` as a scheme's number, an IP address and a port; anything else as text. */
-const address: Codec<string> = {
-  size(value: string): number {
-    const known = splitKnown(value);
-    return known === undefined
-      ? uint.size(0) + string.size(value)
-      : uint.size(known.scheme) + ipAddress.size(known.socketAddress);
+/** Addresses that share an IP address and a port; or, with an empty set of schemes, one that has none. */
+type Place =
+  | { readonly schemes: number; readonly socketAddress: SocketAddress }
+  | { readonly schemes: 0; readonly text: string };
+
+const place: Codec<Place> = {
+  size(value: Place): number {
+    const body = "text" in value ? string.size(value.text) : ipAddress.size(value.socketAddress);
+    return uint.size(value.schemes) + body;
   },
-  encode(cursor: Cursor, value: string): void {
-    const known = splitKnown(value);
-    uint.encode(cursor, known?.scheme ?? 0);
-    if (known === undefined) string.encode(cursor, value);
-    else ipAddress.encode(cursor, known.socketAddress);
+  encode(cursor: Cursor, value: Place): void {
+    uint.encode(cursor, value.schemes);
+    if ("text" in value) string.encode(cursor, value.text);
+    else ipAddress.encode(cursor, value.socketAddress);
   },
-  decode(cursor: Cursor): string {
-    const number = uint.decode(cursor);
-    const scheme = SCHEMES[number];
-    if (number === 0) return string.decode(cursor);
-    // A scheme of a later version: what it looks like is the same, only nobody here can dial it.
-    return `${scheme ?? `scheme${number}`}:${ipAddress.decode(cursor)}`;
+  decode(cursor: Cursor): Place {
+    const schemes = uint.decode(cursor);
+    if (schemes === 0) return { schemes, text: string.decode(cursor) };
+    return { schemes, socketAddress: ipAddress.decode(cursor) };
   },
 };
 
-const body: Codec<PeerRecord> = {
-  size: ({ addresses }) => 1 + 32 + array(address).size(addresses),
-  encode(cursor: Cursor, { publicKey, addresses }: PeerRecord): void {
-    uint.encode(cursor, VERSION);
-    fixed32.encode(cursor, publicKey);
-    array(address).encode(cursor, addresses);
-  },
-  decode(cursor: Cursor): PeerRecord {
-    const version = uint.decode(cursor);
-    if (version !== VERSION) throw new TypeError(`The ticket has version ${version}: a newer hypha made it`);
-    return { publicKey: fixed32.decode(cursor).slice(), addresses: array(address).decode(cursor) };
-  },
-};
+/** `udx:1.2.3.4:5` and `tcp:1.2.3.4:5` become one place. */
+function toPlaces(addresses: readonly string[]): Place[] {
+  const places: Place[] = [];
+  const known = new Map<string, { schemes: number; socketAddress: SocketAddress }>();
+  for (const address of addresses) {
+    const scheme = SCHEMES.findIndex((name) => address.startsWith(`${name}:`));
+    const rest = address.slice(address.indexOf(":") + 1);
+    const socketAddress = scheme === -1 ? undefined : parseSocketAddress(rest);
+    if (socketAddress === undefined) {
+      places.push({ schemes: 0, text: address });
+      continue;
+    }
+    let shared = known.get(rest);
+    if (shared === undefined) {
+      shared = { schemes: 0, socketAddress };
+      known.set(rest, shared);
+      places.push(shared);
+    }
+    shared.schemes |= 1 << scheme;
+  }
+  return places;
+}
 
-function splitKnown(value: string): { scheme: number; socketAddress: SocketAddress } | undefined {
-  const colon = value.indexOf(":");
-  const scheme = SCHEMES.indexOf(value.slice(0, colon) as "udx");
-  if (colon === -1 || scheme <= 0) return undefined;
+/** The addresses of all places: those of the first scheme first, because it is the one to be tried first. */
+function toAddresses(places: readonly Place[]): string[] {
+  const texts = places.flatMap((value) => "text" in value ? [value.text] : []);
+  const known = SCHEMES.flatMap((scheme, bit) =>
+    places.flatMap((value) =>
+      "text" in value || (value.schemes & (1 << bit)) === 0 ? [] : [`${scheme}:${value.socketAddress}`]
+    )
+  );
+  return [...known, ...texts];
+}
+
+function parseSocketAddress(text: string): SocketAddress | undefined {
   try {
-    return { scheme, socketAddress: SocketAddress.parse(value.slice(colon + 1)) };
+    return SocketAddress.parse(text);
   } catch {
     return undefined;
   }
 }
+
+const body: Codec<PeerRecord> = {
+  size: ({ addresses }) => 1 + 32 + array(place).size(toPlaces(addresses)),
+  encode(cursor: Cursor, { publicKey, addresses }: PeerRecord): void {
+    uint.encode(cursor, VERSION);
+    fixed32.encode(cursor, publicKey);
+    array(place).encode(cursor, toPlaces(addresses));
+  },
+  decode(cursor: Cursor): PeerRecord {
+    const version = uint.decode(cursor);
+    if (version !== VERSION) throw new TypeError(`The ticket has version ${version}: a newer hypha made it`);
+    return { publicKey: fixed32.decode(cursor).slice(), addresses: toAddresses(array(place).decode(cursor)) };
+  },
+};
 
 function checksum(crypto: CryptoProvider, bytes: Uint8Array): Uint8Array {
   const hash = new Uint8Array(32);

@@ -9,7 +9,14 @@ const publicKey = new Uint8Array(32).map((_, i) => i);
 
 test("a ticket keeps key and addresses, of known and of unknown schemes", async () => {
   const crypto = await loadCryptoProvider();
-  const addresses = ["udx:127.0.0.1:4000", "udx:[2001:db8::1]:1", "tcp:10.0.0.1:65535", "tor:abc.onion"];
+  const addresses = [
+    "udx:127.0.0.1:4000",
+    "udx:[2001:db8::1]:1",
+    "tcp:127.0.0.1:4000",
+    "tcp:10.0.0.1:65535",
+    "tor:abc.onion",
+    "udx:no.ip:1",
+  ];
   const ticket = formatTicket(crypto, { publicKey, addresses });
   assert.match(ticket, /^[ybndrfg8ejkmcpqxot1uwisza345h769]+$/);
   const parsed = parseTicket(crypto, ` ${ticket}\n`);
@@ -17,9 +24,14 @@ test("a ticket keeps key and addresses, of known and of unknown schemes", async 
   assert.deepEqual(parsed.addresses, addresses);
 }, { skip });
 
-test("a ticket with one IPv4 address is short", async () => {
+test("a ticket with one IPv4 address is short, and a second scheme makes it no longer", async () => {
   const crypto = await loadCryptoProvider();
   const ticket = formatTicket(crypto, { publicKey, addresses: ["udx:192.168.1.2:50000"] });
+  const both = formatTicket(crypto, {
+    publicKey,
+    addresses: ["udx:192.168.1.2:50000", "tcp:192.168.1.2:50000"],
+  });
+  assert.equal(both.length, ticket.length);
   assert.ok(ticket.length <= 80, `${ticket.length} characters`);
 }, { skip });
 
