@@ -162,15 +162,22 @@ export class UdxEndpoint implements AsyncDisposable {
     return false;
   }
 
+  /** Drops all streams at once, and tells their peers as far as one packet each can. */
+  dropStreams(error: Error): void {
+    for (const stream of [...this.#streams.values()]) this.#drop(stream, error);
+  }
+
+  /** Drops a stream; what it still owes its peer, an acknowledgement or the news of the end, goes out before. */
+  #drop(stream: UdxStream, error: Error): void {
+    stream.destroy(error);
+    stream.transmit(this.#clock.now(), this.#transmit);
+    stream.abandon(error);
+  }
+
   /** Drops all streams and closes all sockets. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
-    const error = new ConnectError("CONNECTION_CLOSED", "The endpoint was closed");
-    for (const stream of [...this.#streams.values()]) {
-      stream.destroy(error);
-      stream.transmit(this.#clock.now(), this.#transmit);
-      stream.abandon(error);
-    }
+    this.dropStreams(new ConnectError("CONNECTION_CLOSED", "The endpoint was closed"));
     this.#isClosed = true;
     this.#timer.cancel();
     await Promise.all([...this.#sockets].map((socket) => socket.close()));
@@ -208,7 +215,7 @@ export class UdxEndpoint implements AsyncDisposable {
     this.#retired.delete(socket);
     for (const stream of [...this.#streams.values()]) {
       if (!stream.uses(socket)) continue;
-      stream.abandon(new ConnectError("SOCKET_CLOSED", "The socket that the stream used was closed"));
+      this.#drop(stream, new ConnectError("SOCKET_CLOSED", "The socket that the stream used was closed"));
     }
   }
 

@@ -12,7 +12,7 @@ export class Route {
   #path: Path | undefined;
   #previous: Path | undefined;
   #previousUntil = 0;
-  #isPathHeard = false;
+  #pathHeardAt = -Infinity;
   /** While the remote changes: the number up to which packets went along the previous path. */
   #changeSeq: number | undefined;
   /** Where else the peer was announced to come from. */
@@ -21,6 +21,11 @@ export class Route {
   /** Where new packets go; undefined until connected. */
   get path(): Path | undefined {
     return this.#path;
+  }
+
+  /** When the last packet came from where new packets go; `-Infinity` if none has come from there. */
+  get pathHeardAt(): number {
+    return this.#pathHeardAt;
   }
 
   /** Whether packets leave, or may have to leave again, from `socket`. */
@@ -38,13 +43,13 @@ export class Route {
     const path = this.#path;
     if (path === undefined) return false;
     if (path.address.equals(address)) {
-      this.#isPathHeard = true;
+      this.#pathHeardAt = now;
       return true;
     }
     if (this.#expected?.equals(address) === true) return true;
     const previous = this.#previous;
     if (previous === undefined || !previous.address.equals(address)) return false;
-    if (this.#changeSeq === undefined && this.#isPathHeard && now > this.#previousUntil) {
+    if (this.#changeSeq === undefined && this.#pathHeardAt !== -Infinity && now > this.#previousUntil) {
       this.#previous = undefined;
       return false;
     }
@@ -68,7 +73,7 @@ export class Route {
     assert(this.#path !== undefined, "a stream is connected before its remote changes");
     this.#previous = this.#path;
     this.#previousUntil = now + LINGER_MS;
-    this.#isPathHeard = false;
+    this.#pathHeardAt = -Infinity;
     this.#path = path;
     this.#expected = undefined;
     this.#changeSeq = nextSeq;
@@ -79,7 +84,7 @@ export class Route {
     assert(this.#path !== undefined, "a stream is connected before it is redirected");
     this.#path = path;
     this.#previous = this.#expected = this.#changeSeq = undefined;
-    this.#isPathHeard = false;
+    this.#pathHeardAt = -Infinity;
   }
 
   /** Notes that all before `firstUnacked` has arrived; true if a change of the remote is complete with it. */

@@ -17,12 +17,13 @@ import { Route } from "./route.ts";
 import type { RttEstimator } from "./rtt.ts";
 import type { SentPacket } from "./send_queue.ts";
 import { Sender } from "./sender.ts";
-import type {
-  PacketTransmit,
-  StreamConfig,
-  StreamCounters,
-  StreamEvent,
-  StreamPhase,
+import {
+  newPacketCounters,
+  type PacketTransmit,
+  type StreamConfig,
+  type StreamCounters,
+  type StreamEvent,
+  type StreamPhase,
 } from "./stream_types.ts";
 
 const DRAIN: StreamEvent = { type: "drain" };
@@ -53,14 +54,7 @@ export class StreamMachine implements Machine<StreamEvent> {
   #heardAt = 0;
   #keepAliveAt = Infinity;
   #lingerUntil = Infinity;
-  readonly #counts = {
-    bytesSent: 0,
-    packetsSent: 0,
-    bytesReceived: 0,
-    packetsReceived: 0,
-    overflows: 0,
-    messagesDropped: 0,
-  };
+  readonly #counts = newPacketCounters();
   #malformed = 0;
 
   /** A stream that is not connected yet; it may be written to, and packets that come early are taken. */
@@ -111,6 +105,11 @@ export class StreamMachine implements Machine<StreamEvent> {
   /** Whether any packet of the peer has come yet. */
   get hasHeard(): boolean {
     return this.#counts.packetsReceived > 0;
+  }
+
+  /** When the last packet came along the present path; `-Infinity` if none has. See {@linkcode Route.pathHeardAt}. */
+  get pathHeardAt(): number {
+    return this.#route.pathHeardAt;
   }
 
   /** Bytes that were written so far. */

@@ -33,8 +33,8 @@ export interface StreamConfig extends SenderConfig {
   readonly keepAliveMs: number;
 }
 
-/** Counters of a stream, in UDX bytes (headers included) and packets. */
-export interface StreamCounters extends SenderCounters {
+/** Counters of packets in both directions, in UDX bytes (headers included) and packets. */
+export interface PacketCounters {
   /** Sent. */
   bytesSent: number;
   /** Sent. */
@@ -47,4 +47,19 @@ export interface StreamCounters extends SenderCounters {
   overflows: number;
   /** Unordered messages that were dropped before they were sent. */
   messagesDropped: number;
+}
+
+/** Counters of a stream. */
+export interface StreamCounters extends PacketCounters, SenderCounters {}
+
+/** Counters that stand at 0. */
+export function newPacketCounters(): PacketCounters {
+  return {
+    bytesSent: 0,
+    packetsSent: 0,
+    bytesReceived: 0,
+    packetsReceived: 0,
+    overflows: 0,
+    messagesDropped: 0,
+  };
 }

@@ -69,6 +69,7 @@ export class UdxStream implements Duplex, UnorderedMessages, DeadlineEntry {
   readonly #flushes: { offset: number; resolve: (isAcked: boolean) => void }[] = [];
   #sink: Sink | undefined;
   #relay: UdxStream | undefined;
+  #admits: ((packetBytes: number) => boolean) | undefined;
   #remoteChanged: PromiseWithResolvers<void> | undefined;
   #isPaused = false;
   #isReading = false;
@@ -103,6 +104,14 @@ export class UdxStream implements Duplex, UnorderedMessages, DeadlineEntry {
   /** Whether any packet of the peer has come yet. */
   get hasHeard(): boolean {
     return this.#machine.hasHeard;
+  }
+
+  /**
+   * When, by the clock of the endpoint, the peer was last heard from {@linkcode remoteAddress}; `-Infinity` if never. After a
+   * move this tells whether the new path carries packets of the peer.
+   */
+  get pathHeardAt(): number {
+    return this.#machine.pathHeardAt;
   }
 
   /** The peer's address; undefined until connected. */
@@ -192,10 +201,12 @@ export class UdxStream implements Duplex, UnorderedMessages, DeadlineEntry {
 
   /**
    * Makes this stream a relay's end: packets for it go on to `destination`'s remote, unread, with only the stream id
-   * rewritten. For both directions, call it on both ends. When one end goes, so does the other.
+   * rewritten. For both directions, call it on both ends. When one end goes, so does the other. With `admits`, each packet is
+   * asked for, by its length in bytes: false = it is dropped.
    */
-  relayTo(destination: UdxStream): void {
+  relayTo(destination: UdxStream, admits?: (packetBytes: number) => boolean): void {
     this.#relay = destination;
+    this.#admits = admits;
   }
 
   // --- Duplex ---
@@ -329,7 +340,7 @@ export class UdxStream implements Duplex, UnorderedMessages, DeadlineEntry {
 
   #forward(packet: Uint8Array, to: UdxStream): void {
     const path = to.#machine.path;
-    if (path !== undefined) {
+    if (path !== undefined && this.#admits?.(packet.length) !== false) {
       // The datagram may be reused as soon as we return: what is sent is a copy.
       const copy = this.#host.alloc(packet.length);
       copy.set(packet);

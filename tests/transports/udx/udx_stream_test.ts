@@ -269,6 +269,31 @@ test("U19 a stream moves to another socket and address under loss, and no byte i
   await finish(w);
 });
 
+test("a stream whose path leads nowhere is redirected, and what went there goes the new way", async () => {
+  const w = await world({ latencyMs: 10 });
+  const [a, b] = [w.a.endpoint.createStream(), w.b.endpoint.createStream()];
+  const [readerA, readerB] = [new Reader(), new Reader()];
+  a.attach(readerA);
+  b.attach(readerB);
+  assert.throws(() => a.redirect(w.a.socket, b.id, w.b.socket.address), TypeError);
+  a.connect(w.a.socket, b.id, SocketAddress.parse("11.0.0.200:9"));
+  b.connect(w.b.socket, a.id, SocketAddress.parse("11.0.0.200:9"));
+  const [dataA, dataB] = [bytes(50_000, 1), bytes(50_000, 2)];
+  a.write(dataA.slice());
+  b.write(dataB.slice());
+  w.clock.run({ until: 2500 });
+  assert.equal(readerB.bytes.length, 0);
+  const start = w.clock.now();
+  a.redirect(w.a.socket, b.id, w.b.socket.address);
+  b.redirect(w.b.socket, a.id, w.a.socket.address);
+  w.clock.run({ until: start + 400 });
+  assert.deepEqual(readerB.bytes, dataA, "without waiting for a timeout");
+  assert.deepEqual(readerA.bytes, dataB);
+  a.end();
+  b.end();
+  await finish(w);
+});
+
 test("U15 keepalives cross an idle stream, and find out nothing by themselves", async () => {
   const w = await world({ latencyMs: 10 });
   const { a, b, readerA } = connect(w, { keepAliveMs: 5_000 });
