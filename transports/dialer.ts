@@ -6,6 +6,7 @@ import { throwIfAborted } from "../core/runtime/async.ts";
 import { ConnectError, HyphaError, toError } from "../core/runtime/errors.ts";
 import type { KeyPair } from "../core/runtime/crypto_provider.ts";
 import type { Runtime, Timer } from "../core/runtime/runtime.ts";
+import { equals } from "../encoding/bytes.ts";
 import { Connection, openConnection } from "../core/stream/connection.ts";
 import type { Link, Listener, PeerRecord, Transport } from "./transport.ts";
 
@@ -99,6 +100,14 @@ export class Dialer {
     signal: AbortSignal,
   ): Promise<Connection> {
     const link = await transport.dial(address, { signal });
+    if (link.connection !== undefined) {
+      if (equals(link.connection.remotePublicKey, remotePublicKey)) return this.#adopt(link.connection);
+      link.connection.abort();
+      throw new ConnectError(
+        "WRONG_PEER",
+        `${address} is the address of another peer: ask for the right one`,
+      );
+    }
     try {
       return await openConnection(link.duplex, this.#runtime, {
         ...this.#connectionOptions(link),
@@ -141,17 +150,31 @@ export class Dialer {
   }
 
   #accept(link: Link, onConnection: (connection: Connection) => void | Promise<void>): void {
-    if (this.#unproven >= MAX_UNPROVEN) {
+    if (link.connection === undefined && this.#unproven >= MAX_UNPROVEN) {
       link.duplex.destroy();
       return;
     }
     this.#unproven++;
-    const connection = new Connection(link.duplex, this.#runtime, {
-      ...this.#connectionOptions(link),
-      isInitiator: false,
-    });
+    const connection = link.connection === undefined
+      ? new Connection(link.duplex, this.#runtime, { ...this.#connectionOptions(link), isInitiator: false })
+      : this.#adopt(link.connection);
     const proven = connection.opened.finally(() => this.#unproven--);
     proven.then(() => onConnection(connection)).catch((error) => connection.abort(error));
+  }
+
+  /** Takes a connection that a transport has opened by itself. */
+  #adopt(connection: Connection): Connection {
+    const { keepAliveMs, idleTimeoutMs } = this.#times();
+    connection.setKeepAlive(keepAliveMs);
+    connection.setIdleTimeout(idleTimeoutMs);
+    return connection;
+  }
+
+  #times() {
+    return {
+      keepAliveMs: this.#options.keepAliveMs ?? 5000,
+      idleTimeoutMs: this.#options.idleTimeoutMs ?? 20_000,
+    };
   }
 
   #connectionOptions(link: Link) {
@@ -159,8 +182,7 @@ export class Dialer {
       keyPair: this.#options.keyPair,
       pattern: "IK",
       session: link.session,
-      keepAliveMs: this.#options.keepAliveMs ?? 5000,
-      idleTimeoutMs: this.#options.idleTimeoutMs ?? 20_000,
+      ...this.#times(),
     } as const;
   }
 }

@@ -1,8 +1,9 @@
 /**
  * How peers reach each other, as interfaces for authors of plug-ins: a {@linkcode Transport} opens byte pipes to
- * addresses, a {@linkcode Discovery} finds the addresses. Neither does any encryption: that happens above, once, the
- * same for all.
+ * addresses, a {@linkcode Discovery} finds the addresses. Neither has to do any encryption: that happens above, once,
+ * the same for all.
  */
+import type { Connection } from "../core/stream/connection.ts";
 import type { Duplex } from "../core/stream/duplex.ts";
 import type { NoiseSession } from "../core/stream/secret_options.ts";
 
@@ -16,6 +17,11 @@ export interface Link {
   readonly remoteAddress: string;
   /** Set if dialing has already authenticated both sides. */
   readonly session?: NoiseSession;
+  /**
+   * Set if the transport encrypts by itself, in hypha's way: an open connection, to be used as it is. {@linkcode duplex} is then
+   * its pipe of messages, and taking that locks the connection's other faces.
+   */
+  readonly connection?: Connection;
 }
 
 /** A place that accepts links until it is disposed of. */

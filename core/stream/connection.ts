@@ -171,13 +171,20 @@ export class Connection implements AsyncIterable<Uint8Array>, AsyncDisposable {
   }
 
   /**
-   * The channels on this connection, shared by all protocols that ask for them.
+   * The channels on this connection, shared by all protocols that ask for them. What the peer has sent already is handled at
+   * the end of the turn in which this is first read: open channels and set pair callbacks before, or the peer is told that
+   * there are none.
    *
    * @throws {TypeError} if the connection is used in another way.
    */
   get mux(): Mux {
     this.#claimBoth("mux");
-    return this.#mux ??= new Mux(this.#stream);
+    if (this.#mux === undefined) {
+      this.#stream.pause();
+      this.#mux = new Mux(this.#stream);
+      this.#runtime.clock.defer(() => this.#stream.resume());
+    }
+    return this.#mux;
   }
 
   /**
@@ -226,6 +233,11 @@ export class Connection implements AsyncIterable<Uint8Array>, AsyncDisposable {
   onUnordered(listener: (message: Uint8Array) => void): void {
     if (this.#readFace === "duplex" || this.#readFace === "mux") throw lockedBy(this.#readFace);
     this.#edge().onUnordered = listener;
+  }
+
+  /** Shows the peer now that this side is there; with a transport that wants acknowledgements, this tests the path. */
+  sendKeepAlive(): void {
+    this.#stream.sendKeepAlive();
   }
 
   /** Changes {@linkcode SecretStreamOptions.keepAliveMs}. */

@@ -253,12 +253,15 @@ test("connection: the duplex face is the stream itself, without a promise in bet
   assert.ok(sink.closed);
 });
 
-test("connection: the mux is one for all who ask", () => {
-  const { client, server } = makePair();
-  assert.equal(client.mux, client.mux);
-  server.mux.pair({ protocol: "p" }, () => server.mux.createChannel({ protocol: "p" })!.open());
+test("connection: the mux is one for all who ask, and what came before waits until they have asked", () => {
+  const { client, server, runtime } = makePair();
   const channel = client.mux.createChannel({ protocol: "p" })!;
   channel.open();
+  assert.equal(client.mux, client.mux);
+  runtime.clock.run({ until: 1 });
+  server.mux.pair({ protocol: "p" }, () => server.mux.createChannel({ protocol: "p" })!.open());
+  assert.equal(channel.state, "opening");
+  runtime.clock.run({ until: 2 });
   assert.equal(channel.state, "open");
   client.abort();
   assert.equal(channel.state, "closed");

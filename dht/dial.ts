@@ -1,0 +1,436 @@
+/** One dial: connects a {@linkcode ConnectMachine} to relays, sockets, a stream and the clock. */
+import { ConnectError, type ErrorCode, ProtocolError, toError } from "../core/runtime/errors.ts";
+import type { KeyPair } from "../core/runtime/crypto_provider.ts";
+import type { Timer } from "../core/runtime/runtime.ts";
+import { type TraceEvent, TraceLog } from "../core/runtime/trace.ts";
+import type { SocketAddress } from "../encoding/address.ts";
+import { toHex } from "../encoding/text.ts";
+import type { UdxSocket } from "../transports/udx/udx_socket.ts";
+import type { UdxStream } from "../transports/udx/udx_stream.ts";
+import {
+  FIND_RETRIES,
+  HANDSHAKE_RETRIES,
+  HANDSHAKE_TRY_MS,
+  OPEN_TIMEOUT_MS,
+  TRACE_EVENTS,
+} from "./connect_constants.ts";
+import { ConnectMachine } from "./connect_machine.ts";
+import type {
+  ConnectEvent,
+  ConnectOptions as ConnectMachineOptions,
+  ConnectState,
+  PeerPath,
+  PunchPlan,
+} from "./connect_types.ts";
+import { Command } from "./constants.ts";
+import type { DhtContext } from "./context.ts";
+import { DhtConnection } from "./dht_connection.ts";
+import { DialError } from "./dial_error.ts";
+import { type HandshakeResult, PeerHandshaking } from "./handshake.ts";
+import type { ReceivedNoisePayload } from "./handshake_messages.ts";
+import { localAddresses } from "./local_addresses.ts";
+import { Nudge } from "./nudge.ts";
+import { Firewall, PayloadError } from "./punch/constants.ts";
+import { PunchInitiator } from "./punch/initiator.ts";
+import { SecurePayload } from "./punch/payload.ts";
+import type { SocketPool } from "./punch/socket_pool.ts";
+import { PunchDriver, type PunchLease } from "./punch_driver.ts";
+import { encodeHandshakeRequest, encodePunchRequest, readHandshakeReply, readPunchReply } from "./router.ts";
+import { targetOf } from "./signables.ts";
+
+/** A dial with every choice made. */
+export interface DialConfig {
+  /** Whom to dial, 32 bytes. */
+  readonly remotePublicKey: Uint8Array;
+  /** As whom. */
+  readonly keyPair: KeyPair;
+  /** Nodes that relay to the peer, or the peer's own node. */
+  readonly relayAddresses: readonly SocketAddress[];
+  /** Whether to try the local network. */
+  readonly localConnection: boolean;
+  /** Whether to open the own NAT to the peer before it has agreed to punch. */
+  readonly fastOpen: boolean;
+  /** Whether the socket may serve another connection to the same peer. */
+  readonly reusableSocket: boolean;
+  /** Silence of our own after which the connection shows that it is alive. */
+  readonly keepAliveMs: number;
+}
+
+/** See the head of the file. */
+export class Dial {
+  /** Settles with the connection once the peer has shown its key on it. */
+  readonly opened: Promise<DhtConnection>;
+  readonly #context: DhtContext;
+  readonly #pool: SocketPool<UdxSocket>;
+  readonly #config: DialConfig;
+  readonly #target: Uint8Array;
+  readonly #startedAt: number;
+  readonly #result = Promise.withResolvers<DhtConnection>();
+  readonly #trace: TraceLog;
+  readonly #stream: UdxStream;
+  readonly #machine: ConnectMachine;
+  readonly #timer: Timer;
+  /** What is asked of other nodes. */
+  readonly #abort = new AbortController();
+  /** The part of that which ends with the search. */
+  readonly #searchAbort = new AbortController();
+  #heard: () => boolean = () => false;
+  #keys: { readonly result: HandshakeResult; readonly payload: ReceivedNoisePayload } | undefined;
+  #connection: DhtConnection | undefined;
+  #nudge: Nudge | undefined;
+  #punch: PunchDriver<PunchInitiator> | undefined;
+  /** The sockets of punches that have ended well: one of them may be the one. */
+  readonly #holes: PunchLease[] = [];
+  #rounds = 0;
+  #isTurning = false;
+  #isDone = false;
+
+  /** Begins at once. `sockets` are those of the node. */
+  constructor(
+    context: DhtContext,
+    pool: SocketPool<UdxSocket>,
+    config: DialConfig,
+    sockets: { readonly server: UdxSocket; readonly current: UdxSocket },
+  ) {
+    this.#context = context;
+    this.#pool = pool;
+    this.#config = config;
+    this.#startedAt = context.runtime.clock.now();
+    this.opened = this.#result.promise;
+    const { runtime, rpc } = context;
+    this.#target = targetOf(runtime.crypto, config.remotePublicKey);
+    this.#trace = new TraceLog(runtime.clock, TRACE_EVENTS);
+    this.#stream = context.endpoint.createStream({
+      firewall: (socket, from) => this.#onStrayPacket(socket, from),
+    });
+    const own = rpc.remoteAddress();
+    const local = config.localConnection ? localAddresses(context) : [];
+    const route = config.reusableSocket ? pool.route(config.remotePublicKey) : undefined;
+    const known = context.records.forward(this.#now(), this.#target)?.relay;
+    const cached = context.relayCache.get(config.remotePublicKey) ?? [];
+    const given = config.relayAddresses.length > 0 ? config.relayAddresses : cached;
+    const options: ConnectMachineOptions = {
+      now: this.#now(),
+      handshaking: new PeerHandshaking(context, config.keyPair, config.remotePublicKey),
+      payload: {
+        error: PayloadError.None,
+        firewall: own === undefined ? Firewall.Unknown : Firewall.Open,
+        addresses4: own === undefined ? local : [own, ...local],
+        addresses6: [],
+        udx: { reusableSocket: config.reusableSocket, id: this.#stream.id, seq: 0 },
+        secretStream: true,
+      },
+      relays: known === undefined ? given : [known, ...given],
+      route: route && { socket: route.lease.socket, address: route.address },
+      localAddresses: local,
+      sockets,
+      fastOpen: config.fastOpen,
+      trace: this.#trace,
+    };
+    this.#machine = this.#begin(options);
+    this.#timer = runtime.clock.schedule(Infinity, () => this.#onTimer());
+    this.#turn();
+  }
+
+  /** What happened so far. */
+  get trace(): TraceEvent[] {
+    return this.#trace.toArray();
+  }
+
+  /** Gives up, unless the connection is open already. */
+  cancel(reason: unknown): void {
+    if (this.#isDone) return;
+    this.#machine.cancel();
+    this.#close();
+    this.#result.reject(reason);
+  }
+
+  #begin(options: ConnectMachineOptions): ConnectMachine {
+    try {
+      return new ConnectMachine(options);
+    } catch (cause) {
+      this.#stream.destroy();
+      if (!(cause instanceof ProtocolError)) throw cause;
+      throw new TypeError(`No peer can have the key ${toHex(this.#config.remotePublicKey)}: check it`, {
+        cause,
+      });
+    }
+  }
+
+  #now(): number {
+    return this.#context.runtime.clock.now();
+  }
+
+  #onTimer(): void {
+    if (this.#isDone) return;
+    if (this.#heard()) this.#machine.handleSignOfLife();
+    this.#machine.handleTimeout(this.#now());
+    this.#turn();
+  }
+
+  /** Does what the machine wants done. */
+  #turn(): void {
+    if (this.#isTurning || this.#isDone) return;
+    this.#isTurning = true;
+    let event: ConnectEvent | undefined;
+    while (!this.#isDone && (event = this.#machine.pollEvent()) !== undefined) this.#handle(event);
+    this.#isTurning = false;
+    if (!this.#isDone) this.#timer.reset(this.#machine.nextTimeout());
+  }
+
+  #handle(event: ConnectEvent): void {
+    switch (event.type) {
+      case "search":
+        return void this.#search(event.nodes);
+      case "stopSearch":
+        return this.#searchAbort.abort();
+      case "handshake":
+        return void this.#ask(event);
+      case "ping":
+        return void this.#ping(event.to);
+      case "punch":
+        return this.#startPunch(event.plan);
+      case "keys":
+        this.#keys = event;
+        return;
+      case "path":
+        return this.#follow(event.path);
+      case "failed":
+        return this.#fail(event.code, event.phase, event.message);
+    }
+  }
+
+  // --- Other nodes ---
+
+  async #search(nodes: readonly SocketAddress[]): Promise<void> {
+    const signal = this.#searchAbort.signal;
+    let failure: string | undefined;
+    try {
+      const query = this.#context.client.findPeerAt(this.#target, { nodes, retries: FIND_RETRIES, signal });
+      this.#heard = () => query.successes > 0;
+      for await (const { from } of query) {
+        this.#machine.handleRelay(from);
+        this.#turn();
+      }
+      if (query.successes > 0) this.#machine.handleSignOfLife();
+    } catch (error) {
+      if (!(error instanceof ConnectError) && !signal.aborted) throw error;
+      failure = toError(error).message;
+    }
+    if (this.#isDone || signal.aborted) return;
+    this.#machine.handleSearchEnd(failure);
+    this.#turn();
+  }
+
+  async #ask({ id, to, noise, socket: given }: ConnectEvent & { readonly type: "handshake" }): Promise<void> {
+    const { rpc, sockets } = this.#context;
+    const socket = given as UdxSocket | undefined ?? sockets.current;
+    const value = encodeHandshakeRequest(noise);
+    const init = { command: Command.PeerHandshake, target: this.#target, value, timeoutMs: HANDSHAKE_TRY_MS };
+    const signal = this.#searchAbort.signal;
+    let reason = "it knows no way to the peer";
+    const how = { ...(socket && { socket }), retries: HANDSHAKE_RETRIES, signal };
+    const reply = await rpc.request(init, to, how).catch((error) => {
+      reason = toError(error).message;
+      return undefined;
+    });
+    if (this.#isDone || signal.aborted) return;
+    if (reply !== undefined) this.#machine.handleSignOfLife();
+    const answer = reply && readHandshakeReply(reply);
+    if (answer !== undefined && socket !== undefined) {
+      this.#machine.handleAnswer(this.#now(), id, { ...answer, clientAddress: reply!.to, socket });
+      this.#turn();
+      return;
+    }
+    if (given !== undefined) this.#pool.dropRoute(this.#config.remotePublicKey);
+    this.#machine.handleNoAnswer(this.#now(), id, reason);
+    this.#turn();
+  }
+
+  async #ping(to: SocketAddress): Promise<void> {
+    const { rpc, sockets } = this.#context;
+    const socket = sockets.server === undefined ? {} : { socket: sockets.server };
+    const pong = rpc.ping(to, { ...socket, retries: 1, signal: this.#abort.signal });
+    const hasAnswered = await pong.then(() => true, () => false);
+    if (this.#isDone) return;
+    if (hasAnswered) this.#machine.handlePong(this.#now(), to);
+    else this.#machine.handleNoPong();
+    this.#turn();
+  }
+
+  // --- Punching ---
+
+  #startPunch(plan: PunchPlan): void {
+    this.#punch?.finish();
+    const { runtime, punchBudget, rpc, stats } = this.#context;
+    const secure = new SecurePayload(runtime, plan.secret);
+    const { clientRelay, serverAddress, serverRelay, remoteFirewall, fastOpen } = plan;
+    const initiator = new PunchInitiator({
+      ...{ random: runtime.random, budget: punchBudget, isFirewalled: rpc.firewalled },
+      ...{ clientRelay, serverAddress, serverRelay, remoteFirewall, fastOpen },
+      allowsPrivate: rpc.natAddress?.isPrivate ?? false,
+      canWait: false,
+      tokenOf: (address) => secure.token(address),
+    });
+    const purpose = { publicKey: this.#config.remotePublicKey, host: serverAddress.host };
+    const roundOffset = this.#rounds;
+    const punch = new PunchDriver(this.#context, this.#pool, purpose, initiator, {
+      onRound: (event, lease) => {
+        const round = event.payload.round + roundOffset;
+        this.#rounds = round + 1;
+        void this.#sendRound(
+          punch,
+          plan.id,
+          secure,
+          { ...event, payload: { ...event.payload, round } },
+          lease,
+        );
+      },
+      onConnected: (lease, address) => {
+        const isRandom = Math.max(initiator.localFirewall, remoteFirewall) >= Firewall.Random;
+        stats.punches[isRandom ? "random" : "consistent"]++;
+        this.#note("hole", { address: `${address}`, localFirewall: initiator.localFirewall });
+        this.#holes.push(lease);
+        this.#machine.handlePunched(this.#now(), lease.socket, address);
+        this.#turn();
+      },
+      onFailed: (code, message) => {
+        this.#note("no hole", { code, localFirewall: initiator.localFirewall });
+        this.#machine.handlePunchFailure(code, message);
+        this.#turn();
+      },
+    });
+    this.#punch = punch;
+    punch.turn();
+  }
+
+  async #sendRound(
+    punch: PunchDriver<PunchInitiator>,
+    id: number,
+    secure: SecurePayload,
+    event: Parameters<NonNullable<ConstructorParameters<typeof PunchDriver>[4]["onRound"]>>[0],
+    lease: PunchLease,
+  ): Promise<void> {
+    const { payload, relay, peerAddress } = event;
+    this.#note("round", { relay: `${relay}`, firewall: payload.firewall, punching: payload.punching });
+    const value = encodePunchRequest(id, secure.seal(payload), peerAddress);
+    const options = { socket: lease.socket, retries: HANDSHAKE_RETRIES, signal: this.#abort.signal };
+    const init = { command: Command.PeerHolepunch, target: this.#target, value, timeoutMs: HANDSHAKE_TRY_MS };
+    const reply = await this.#context.rpc.request(init, relay, options).catch(() => undefined);
+    if (this.#isDone) return;
+    const answer = reply && readPunchReply(reply);
+    const now = this.#now();
+    if (reply === undefined || answer === undefined) {
+      punch.machine.handleSilence(now, event.id);
+    } else {
+      const opened = secure.open(answer.payload);
+      this.#note("round answered", {
+        remoteFirewall: opened?.firewall ?? -1,
+        error: opened?.error ?? -1,
+        punching: opened?.punching ?? false,
+      });
+      const { from, to: seenAs } = reply;
+      punch.machine.handleReply(now, event.id, {
+        payload: opened,
+        from,
+        seenAs,
+        peerAddress: answer.peerAddress,
+      });
+    }
+    punch.turn();
+  }
+
+  // --- The stream ---
+
+  /** A packet of the peer has come from where the stream does not send to: the peer knows a way to us. */
+  #onStrayPacket(socket: UdxSocket, from: SocketAddress): boolean {
+    if (this.#isDone || !this.#machine.handleStreamPacket(this.#now(), socket, from)) return false;
+    this.#turn();
+    return !this.#stream.isConnected || this.#stream.remoteAddress?.equals(from) === true;
+  }
+
+  #follow({ socket, address, kind }: PeerPath): void {
+    const { result, payload } = this.#keys!;
+    const remoteId = payload.udx!.id;
+    if (kind === "direct") this.#context.stats.punches.open++;
+    if (this.#stream.isConnected) {
+      this.#stream.redirect(socket as UdxSocket, remoteId, address);
+      this.#nudge?.restart();
+      return;
+    }
+    this.#stream.connect(socket as UdxSocket, remoteId, address);
+    const connection = new DhtConnection(this.#stream, this.#context.runtime, {
+      isInitiator: true,
+      keyPair: this.#config.keyPair,
+      session: result.session,
+      keepAliveMs: this.#config.keepAliveMs,
+      // The machine gives up before.
+      handshakeTimeoutMs: 4 * OPEN_TIMEOUT_MS,
+      pathKind: () => this.#machine.path!.kind,
+      trace: () => this.trace,
+    });
+    this.#connection = connection;
+    this.#nudge = new Nudge(this.#context.runtime.clock, this.#stream, remoteId);
+    connection.opened.then(() => this.#onProven(connection), (error) => {
+      if (this.#isDone) return;
+      this.#machine.handleStreamEnd(toError(error));
+      this.#turn();
+    });
+  }
+
+  #onProven(connection: DhtConnection): void {
+    if (this.#isDone) return;
+    this.#machine.handleProven();
+    this.#rememberRelays();
+    const path = this.#machine.path!;
+    const ms = this.#now() - this.#startedAt;
+    this.#context.trace("connected", { kind: path.kind, ms });
+    const lease = this.#holes.find(({ socket }) => socket === path.socket) ??
+      this.#punch?.leaseOf(path.socket);
+    if (lease !== undefined) this.#keep(connection, lease, path.address);
+    this.#close();
+    this.#result.resolve(connection);
+  }
+
+  /** The socket stays as long as the connection, and a little longer if it may serve another. */
+  #keep(connection: DhtConnection, lease: PunchLease, address: SocketAddress): void {
+    lease.confirm();
+    lease.retain();
+    const { remotePublicKey, reusableSocket } = this.#config;
+    if (reusableSocket && this.#keys!.payload.udx!.reusableSocket) {
+      this.#pool.addRoute(remotePublicKey, lease, address);
+    }
+    connection.closed.catch(() => this.#pool.dropRoute(remotePublicKey)).finally(() => lease.release());
+  }
+
+  #rememberRelays(): void {
+    const relays = this.#keys!.payload.relayAddresses ?? [];
+    if (relays.length > 0) this.#context.relayCache.set(this.#config.remotePublicKey, relays);
+  }
+
+  #fail(code: ErrorCode, phase: ConnectState, message: string): void {
+    const name = toHex(this.#config.remotePublicKey.subarray(0, 4));
+    const trace = this.trace;
+    this.#context.trace("connect failed", { code, phase, ms: this.#now() - this.#startedAt });
+    this.#close();
+    this.#result.reject(new DialError(code, `Could not connect to ${name}… ${message}`, { phase, trace }));
+  }
+
+  /** Gives everything back but the connection, if it is open. */
+  #close(): void {
+    this.#isDone = true;
+    this.#timer.cancel();
+    this.#abort.abort();
+    this.#searchAbort.abort();
+    this.#punch?.finish();
+    for (const lease of this.#holes) if (!lease.isClosed) lease.release();
+    if (this.#machine.state === "open") return;
+    this.#nudge?.stop();
+    this.#connection?.abort();
+    this.#stream.destroy();
+  }
+
+  #note(what: string, data: TraceEvent["data"]): void {
+    this.#trace.add("punch", what, data);
+  }
+}

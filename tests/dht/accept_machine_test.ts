@@ -1,0 +1,256 @@
+/** Being dialed, without a network: what strangers may cost, and inputs in any order. */
+import assert from "node:assert/strict";
+import { SeededRandom } from "../../core/runtime/virtual.ts";
+import { AcceptMachine } from "../../dht/accept_machine.ts";
+import type { AcceptEvent } from "../../dht/accept_types.ts";
+import { AttemptLimits, type AttemptLimitsOptions } from "../../dht/attempt_limits.ts";
+import { ACCEPT_TIMEOUT_MS, CLEAR_WAIT_MS, KNOCK_SCHEDULE_MS } from "../../dht/connect_constants.ts";
+import { PeerHandshaking } from "../../dht/handshake.ts";
+import type { NoisePayload } from "../../dht/handshake_messages.ts";
+import { Firewall } from "../../dht/punch/constants.ts";
+import { dhtNamespaces } from "../../dht/signables.ts";
+import { SocketAddress } from "../../encoding/address.ts";
+import { test } from "../harness.ts";
+import { crypto } from "./rpc/support.ts";
+
+const namespaces = dhtNamespaces(crypto);
+const server = crypto.keyPair(new Uint8Array(32).fill(1));
+const OWN = SocketAddress.parse("20.0.0.1:49737");
+const RELAY = SocketAddress.parse("20.0.9.1:49737");
+const FACTS = {
+  streamId: 7,
+  ownAddress: undefined,
+  localAddresses: [],
+  relays: [{ relayAddress: RELAY, peerAddress: OWN }],
+  relayAddresses: [RELAY],
+  isBusy: false,
+};
+const PAYLOAD: NoisePayload = {
+  error: 0,
+  firewall: Firewall.Unknown,
+  addresses4: [],
+  addresses6: [],
+  udx: { reusableSocket: false, id: 99, seq: 0 },
+  secretStream: true,
+};
+
+class Bench {
+  readonly random = new SeededRandom("accept");
+  readonly context = { runtime: { crypto, random: this.random }, namespaces };
+  readonly limits: AttemptLimits;
+  readonly machine: AcceptMachine;
+  #copy = 0;
+
+  constructor(options: AttemptLimitsOptions = {}) {
+    this.limits = new AttemptLimits(options);
+    this.machine = new AcceptMachine({
+      ...this.context,
+      keyPair: server,
+      limits: this.limits,
+      mayPunch: true,
+      reusableSocket: false,
+    });
+  }
+
+  message(payload: Partial<NoisePayload> = {}): Uint8Array {
+    const seed = this.random.fill(new Uint8Array(32));
+    const dialing = new PeerHandshaking(this.context, crypto.keyPair(seed), server.publicKey);
+    return dialing.send({ ...PAYLOAD, ...payload });
+  }
+
+  send(now: number, noise: Uint8Array, client: string, isDirect = false): number {
+    const clientAddress = SocketAddress.parse(client);
+    const from = isDirect ? clientAddress : RELAY;
+    this.machine.handleHandshake(now, this.#copy, { noise, clientAddress, isDirect, from, to: OWN });
+    return this.#copy++;
+  }
+
+  events(): AcceptEvent[] {
+    const events: AcceptEvent[] = [];
+    let event: AcceptEvent | undefined;
+    while ((event = this.machine.pollEvent()) !== undefined) events.push(event);
+    return events;
+  }
+
+  /** Lets time pass until nothing more will happen. */
+  drain(): void {
+    let next: number;
+    while ((next = this.machine.nextTimeout()) !== Infinity) this.machine.handleTimeout(next);
+  }
+}
+
+function types(events: readonly AcceptEvent[]): string[] {
+  return events.map(({ type }) => type);
+}
+
+test("H10 an attempt is decided, prepared, answered once for all copies, opened, proven and forgotten", () => {
+  const bench = new Bench();
+  const { machine } = bench;
+  const noise = bench.message();
+  const copies = [bench.send(0, noise, "20.0.1.1:1000"), bench.send(1, noise, "20.0.1.1:1000")];
+  assert.deepEqual(types(bench.events()), ["policy"]);
+  machine.allow(2, 0, FACTS);
+  const events = bench.events();
+  assert.deepEqual(types(events), ["keys", "punch"]);
+  assert.equal(machine.stateOf(0), "preparing");
+  machine.handlePrepared(3, 0, true);
+  const [answer] = bench.events();
+  assert(answer?.type === "answer" && answer.isFromPunchSocket);
+  assert.deepEqual(answer.copies, copies);
+  const late = bench.send(4, noise, "20.0.1.1:1000");
+  const [again] = bench.events();
+  assert(again?.type === "answer");
+  assert.deepEqual([again.copies, again.noise], [[late], answer.noise]);
+  assert.equal(machine.handlePacket(5, 0), true);
+  assert.equal(machine.handlePacket(6, 0), false);
+  machine.handleProven(7, 0);
+  assert.equal(machine.stateOf(0), "open");
+  bench.drain();
+  assert.deepEqual(types(bench.events()), ["forgotten"]);
+  assert.deepEqual([machine.size, bench.limits.size], [0, 0]);
+});
+
+test("H14 a reachable peer is knocked at, at growing distances, until it speaks", () => {
+  const bench = new Bench();
+  const { machine } = bench;
+  bench.send(0, bench.message({ firewall: Firewall.Open }), "20.0.1.1:1000");
+  machine.allow(0, 0, FACTS);
+  bench.events();
+  const knocks: number[] = [];
+  while (machine.nextTimeout() < ACCEPT_TIMEOUT_MS) {
+    const now = machine.nextTimeout();
+    machine.handleTimeout(now);
+    for (const event of bench.events()) if (event.type === "knock") knocks.push(now);
+  }
+  assert.deepEqual(knocks, KNOCK_SCHEDULE_MS);
+  bench.drain();
+  assert.deepEqual(types(bench.events()), ["ended", "forgotten"]);
+  assert.equal(machine.counters.unproven, 1);
+});
+
+test("H14 a reachable server knocks at nobody and punches to nobody", () => {
+  const bench = new Bench();
+  bench.send(0, bench.message({ firewall: Firewall.Open }), "20.0.1.1:1000");
+  bench.send(0, bench.message(), "20.0.1.2:1000");
+  bench.send(0, bench.message(), "20.0.1.3:1000", true);
+  for (let id = 0; id < 3; id++) bench.machine.allow(0, id, { ...FACTS, ownAddress: OWN });
+  bench.drain();
+  const seen = new Set(types(bench.events()));
+  assert.deepEqual([seen.has("knock"), seen.has("punch"), seen.has("answer")], [false, false, true]);
+});
+
+test("a handshake of another version, or without a stream, is answered with the error and ends", () => {
+  const bench = new Bench();
+  bench.send(0, bench.message({ udx: undefined }), "20.0.1.1:1000");
+  bench.machine.allow(0, 0, FACTS);
+  assert.deepEqual(types(bench.events()), ["policy", "answer", "ended"]);
+});
+
+test("D4 a peer that needs a punch while there is no socket for it is told to try later, others are not", () => {
+  const bench = new Bench();
+  bench.send(0, bench.message(), "20.0.1.1:1000");
+  bench.send(0, bench.message({ firewall: Firewall.Open }), "20.0.1.2:1000");
+  for (const id of [0, 1]) bench.machine.allow(0, id, { ...FACTS, isBusy: true });
+  const seen = bench.events().map(({ type, id }) => `${type} ${id}`);
+  assert.deepEqual(seen, ["policy 0", "policy 1", "answer 0", "ended 0", "keys 1", "answer 1"]);
+});
+
+test("D4 what is too short or too long costs nothing, and what is forged leaves nothing", () => {
+  const bench = new Bench();
+  for (const length of [0, 1, 32, 99, 1025, 2000]) bench.send(0, new Uint8Array(length), "20.0.1.1:1000");
+  assert.equal(bench.machine.counters.malformed, 6);
+  const forged = bench.message();
+  forged[60]! ^= 1;
+  bench.send(0, forged, "20.0.1.1:1000");
+  bench.send(0, bench.random.fill(new Uint8Array(150)), "20.0.1.1:1000");
+  assert.equal(bench.machine.counters.forged, 2);
+  assert.deepEqual([bench.events(), bench.machine.size, bench.limits.size], [[], 0, 0]);
+});
+
+test("D4 of a flood only so many messages a second are looked into, from one address as from one relay", () => {
+  const bench = new Bench();
+  const garbage = () => bench.random.fill(new Uint8Array(150));
+  for (let i = 0; i < 2000; i++) bench.send(0, garbage(), `20.1.${i >> 8}.${i & 255}:1000`);
+  assert.deepEqual(
+    [bench.machine.counters.forged, bench.machine.counters.flooded],
+    [64, 2000 - 64],
+    "over one relay",
+  );
+  for (let i = 0; i < 2000; i++) bench.send(0, garbage(), "20.1.1.1:1000", true);
+  assert.equal(bench.machine.counters.forged, 128, "from one address");
+  bench.send(1000, bench.message(), "20.1.1.1:1000", true);
+  assert.equal(bench.machine.size, 1, "an honest one in the next second");
+});
+
+test("D4 attempts are bounded in all, of one address and over one relay, and end by themselves", () => {
+  const bench = new Bench({ maxPerSecond: Infinity, maxAttempts: 40, maxPerHost: 8, maxPerRelay: 24 });
+  const flood = (count: number, address: (i: number) => string, isDirect: boolean) => {
+    for (let i = 0; i < count; i++) bench.send(0, bench.message(), address(i), isDirect);
+  };
+  flood(12, () => "20.0.1.1:1000", true);
+  assert.equal(bench.machine.size, 8, "of one address");
+  flood(30, (i) => `20.0.2.${i}:1000`, false);
+  assert.equal(bench.machine.size, 8 + 24, "over one relay");
+  flood(30, (i) => `20.0.3.${i}:1000`, true);
+  assert.equal(bench.machine.size, 40, "in all");
+  bench.drain();
+  assert.deepEqual([bench.machine.size, bench.limits.size], [0, 0]);
+  flood(1, () => "20.0.1.1:1000", true);
+  assert.equal(bench.machine.size, 1, "room again");
+});
+
+test("a connection that is open no longer counts for its address", () => {
+  const bench = new Bench({ maxPerHost: 1 });
+  bench.send(0, bench.message(), "20.0.1.1:1000", true);
+  bench.machine.allow(0, 0, { ...FACTS, ownAddress: OWN });
+  bench.send(0, bench.message(), "20.0.1.1:1000", true);
+  assert.equal(bench.machine.size, 1);
+  bench.machine.handlePacket(0, 0);
+  bench.machine.handleProven(0, 0);
+  bench.send(0, bench.message(), "20.0.1.1:1000", true);
+  assert.equal(bench.machine.size, 2);
+});
+
+test("F3 inputs in any order, for any attempt, break nothing and leave nothing", () => {
+  for (let seed = 0; seed < 30; seed++) {
+    const bench = new Bench();
+    const { machine } = bench;
+    const random = new SeededRandom(`orders/${seed}`);
+    const messages = [0, 1, 2].map((firewall) => bench.message({ firewall }));
+    let now = 0;
+    for (let step = 0; step < 120; step++) {
+      const id = random.below(4);
+      now += random.below(400);
+      const inputs = [
+        () =>
+          bench.send(now, messages[random.below(3)]!, `20.0.1.${random.below(3)}:1000`, random.chance(1, 2)),
+        () => machine.allow(now, id, random.chance(1, 2) ? FACTS : { ...FACTS, ownAddress: OWN }),
+        () => machine.deny(now, id),
+        () => machine.handlePrepared(now, id, random.chance(1, 2)),
+        () => machine.handlePunch(now, id, random.chance(1, 2)),
+        () => machine.handlePacket(now, id),
+        () => machine.handleProven(now, id),
+        () => machine.handleStreamEnd(now, id),
+        () => machine.handleTimeout(now),
+      ];
+      inputs[random.below(inputs.length)]!();
+      if (random.chance(1, 2)) bench.events();
+    }
+    machine.clear(now);
+    assert.deepEqual([machine.size, bench.limits.size], [0, 0]);
+    assert.equal(machine.nextTimeout(), Infinity);
+  }
+});
+
+test("an ended attempt is remembered for a while, so that its first message is not taken for a new one", () => {
+  const bench = new Bench();
+  const noise = bench.message();
+  bench.send(0, noise, "20.0.1.1:1000");
+  bench.machine.deny(0, 0);
+  bench.events();
+  bench.send(CLEAR_WAIT_MS - 1, noise, "20.0.1.1:1000");
+  assert.deepEqual(bench.events(), []);
+  bench.drain();
+  bench.send(CLEAR_WAIT_MS + 1, noise, "20.0.1.1:1000");
+  assert.deepEqual(types(bench.events()), ["forgotten", "policy"]);
+});

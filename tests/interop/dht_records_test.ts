@@ -1,0 +1,259 @@
+/**
+ * Records, announcements and plug-ins against the reference, over loopback. Whoever writes, the other reads:
+ *
+ *     Dht of ours  <-- UDP -->  a network of 10 nodes, all theirs or all ours  <-- UDP -->  hyperdht in Node
+ */
+import assert from "node:assert/strict";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { Announcer } from "../../dht/announcer.ts";
+import { Dht } from "../../dht/dht.ts";
+import type { DhtOptions } from "../../dht/dht_options.ts";
+import { targetOf } from "../../dht/signables.ts";
+import { loadSystemRuntime } from "../../core/system_runtime.ts";
+import { SocketAddress } from "../../encoding/address.ts";
+import { fromHex, toHex } from "../../encoding/text.ts";
+import { udpNetwork } from "../../transports/udp/mod.ts";
+import { collect } from "../dht/dht_world.ts";
+import { test } from "../harness.ts";
+import { Child, skip } from "./udx_support.ts";
+
+const HOST = "127.0.0.1";
+const NODES = 10;
+const runtime = await loadSystemRuntime();
+
+interface FoundPeer {
+  readonly publicKey: string;
+  readonly relays: readonly string[];
+}
+
+/** What the child answers; each operation fills some of it. */
+interface PeerAnswer {
+  readonly port: number;
+  readonly ephemeral: boolean;
+  readonly hash: string;
+  readonly nodes: number;
+  readonly publicKey: string;
+  readonly value?: string;
+  readonly seq?: number;
+  readonly bump: number;
+  readonly peers: readonly FoundPeer[];
+  readonly relays: readonly string[];
+  readonly values: readonly string[];
+  readonly from: string;
+}
+
+/** A network of one kind, with one ephemeral node of each kind in it. */
+class Rig implements AsyncDisposable {
+  readonly #child = new Child("dht_records_peer.mjs");
+  readonly #dhts: Dht[] = [];
+  ours!: Dht;
+  port = 0;
+
+  static async open(kind: "ours" | "theirs"): Promise<Rig> {
+    const rig = new Rig();
+    rig.port = kind === "theirs" ? (await rig.ask("testnet", { size: NODES })).port : await rig.#network();
+    rig.ours = await rig.dht();
+    await rig.ask("node", { name: "theirs", port: rig.port, ephemeral: true });
+    return rig;
+  }
+
+  async ask(op: string, details: Record<string, unknown> = {}): Promise<PeerAnswer> {
+    return await this.#child.ask(op, { node: "theirs", ...details }) as unknown as PeerAnswer;
+  }
+
+  /** A node of ours; ephemeral, if nothing else is said. */
+  async dht(options: DhtOptions = {}): Promise<Dht> {
+    const bootstrap = [`${HOST}:${this.port}`];
+    const dht = new Dht(runtime, udpNetwork(), {
+      bootstrap,
+      host: HOST,
+      port: 0,
+      ephemeral: true,
+      ...options,
+    });
+    this.#dhts.push(dht);
+    await dht.open();
+    await dht.ready();
+    return dht;
+  }
+
+  async #network(): Promise<number> {
+    const probe = createSocket("udp4").bind(0, HOST);
+    await once(probe, "listening");
+    const { port } = probe.address();
+    probe.close();
+    await once(probe, "close");
+    const first = Dht.bootstrapper(runtime, udpNetwork(), { host: HOST, port }, { host: HOST });
+    this.#dhts.push(first);
+    this.port = port;
+    await first.open();
+    await first.ready();
+    while (this.#dhts.length < NODES) await this.dht({ ephemeral: false, firewalled: false });
+    for (const dht of this.#dhts) {
+      dht.register({
+        name: "echo",
+        version: 1,
+        onRequest: ({ command, value }) => ({ value: encode(`${command} ${decode(value)}`) }),
+      });
+    }
+    return port;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.ask("stop");
+    await Promise.all(this.#dhts.map((dht) => dht.close()));
+    await this.#child[Symbol.asyncDispose]();
+  }
+}
+
+const encode = (text: string) => new TextEncoder().encode(text);
+const decode = (value: Uint8Array | undefined) =>
+  value === undefined ? undefined : new TextDecoder().decode(value);
+/** The reference makes the same keys of it. */
+const keys = (seed: number) => runtime.crypto.keyPair(new Uint8Array(32).fill(seed));
+const key = (seed: number) => toHex(keys(seed).publicKey);
+const topic = new Uint8Array(32).fill(77);
+const topicHex = toHex(topic);
+const unique = (values: readonly string[]) => [...new Set(values)].sort();
+
+for (const kind of ["theirs", "ours"] as const) {
+  test(`in a network of ${kind}, either side reads the values that the other has put`, async () => {
+    await using rig = await Rig.open(kind);
+    const { records } = rig.ours;
+    const put = await records.immutablePut(encode("from ours"));
+    assert.ok(put.closestNodes.length >= NODES - 1);
+    assert.equal((await rig.ask("immutableGet", { hash: toHex(put.hash) })).value, "from ours");
+    const { hash, nodes } = await rig.ask("immutablePut", { value: "from theirs" });
+    assert.ok(nodes >= NODES - 1);
+    assert.equal(decode((await records.immutableGet(fromHex(hash)))?.value), "from theirs");
+
+    await records.mutablePut(keys(1), encode("ours 1"), { seq: 1 });
+    await rig.ask("mutablePut", { seed: 2, value: "theirs 1", seq: 1 });
+    assert.equal((await rig.ask("mutableGet", { publicKey: key(1) })).value, "ours 1");
+    assert.equal(decode((await records.mutableGet(keys(2).publicKey))?.value), "theirs 1");
+    await rig.ask("mutablePut", { seed: 1, value: "theirs 2", seq: 2 });
+    await records.mutablePut(keys(2), encode("ours 2"), { seq: 2 });
+    const [first, second] = [
+      await records.mutableGet(keys(1).publicKey),
+      await rig.ask("mutableGet", { publicKey: key(2) }),
+    ];
+    assert.deepEqual([decode(first?.value), first?.seq], ["theirs 2", 2]);
+    assert.deepEqual([second.value, second.seq], ["ours 2", 2]);
+    await assert.rejects(records.mutablePut(keys(1), encode("old"), { seq: 1 }), { code: "REQUEST_REFUSED" });
+    await assert.rejects(records.mutablePut(keys(1), encode("other"), { seq: 2 }), {
+      code: "REQUEST_REFUSED",
+    });
+    assert.equal((await rig.ask("mutableGet", { publicKey: key(1) })).value, "theirs 2");
+    assert.equal((await rig.ask("mutableGet", { publicKey: key(9) })).value, undefined);
+  }, { skip });
+
+  test(
+    `in a network of ${kind}, either side finds, and may remove only its own of, what was announced`,
+    async () => {
+      await using rig = await Rig.open(kind);
+      const { records } = rig.ours;
+      const bump = Date.now();
+      const relays = ["127.0.0.1:1001", "127.0.0.1:1002"];
+      await records.announce(topic, keys(1), relays.map((text) => SocketAddress.parse(text)), { bump })
+        .finished();
+      await rig.ask("announce", { topic: topicHex, seed: 2, relays });
+      const theirs = await rig.ask("lookup", { topic: topicHex });
+      assert.deepEqual(unique(theirs.peers.map(({ publicKey }) => publicKey)), [key(1), key(2)].sort());
+      assert.ok(theirs.peers.every((peer) => peer.relays.join() === relays.join()));
+      assert.equal(theirs.bump, bump);
+      const ours = await collect(records.lookup(topic));
+      const peers = ours.flatMap((found) => found.peers);
+      assert.deepEqual(unique(peers.map(({ publicKey }) => toHex(publicKey))), [key(1), key(2)].sort());
+      assert.ok(peers.every(({ relayAddresses }) => relayAddresses.join() === relays.join()));
+      assert.ok(ours.some((found) => found.bump === bump));
+
+      await rig.ask("announce", { topic: topicHex, seed: 3, relays: [], clear: true, bump: bump + 1 });
+      await records.announce(topic, keys(4), [], { clear: true, bump: bump + 2 }).finished();
+      assert.equal((await rig.ask("lookup", { topic: topicHex })).bump, bump + 2);
+      await records.unannounce(topic, keys(1));
+      await rig.ask("unannounce", { topic: topicHex, seed: 2 });
+      await rig.ask("unannounce", { topic: topicHex, seed: 4 });
+      await records.unannounce(topic, keys(3));
+      assert.deepEqual((await rig.ask("lookup", { topic: topicHex })).peers, []);
+      assert.deepEqual(await collect(rig.ours.lookup(topic)), []);
+    },
+    { skip },
+  );
+
+  test(`in a network of ${kind}, either side finds the way to a peer that announced its key`, async () => {
+    await using rig = await Rig.open(kind);
+    const target = targetOf(runtime.crypto, keys(5).publicKey);
+    const announcer = new Announcer(
+      { runtime, rpc: rig.ours.rpc, client: rig.ours.records, stats: rig.ours.stats },
+      keys(5),
+      target,
+    );
+    await announcer.start();
+    assert.equal(announcer.relays.length, 3);
+    const found = await rig.ask("findPeer", { publicKey: key(5) });
+    assert.equal(found.peers.length, 3);
+    assert.ok(found.peers.every(({ publicKey }) => publicKey === key(5)));
+    const { relays } = await rig.ask("listen", { seed: 6 });
+    const nodes = await collect(rig.ours.records.findPeer(keys(6).publicKey));
+    assert.deepEqual(unique(nodes.map(({ from }) => String(from))), unique(relays));
+    await announcer.stop();
+    assert.deepEqual((await rig.ask("findPeer", { publicKey: key(5) })).peers, []);
+  }, { skip });
+
+  test(`in a network of ${kind}, pings, delayed pings and searches for nodes are answered`, async () => {
+    await using rig = await Rig.open(kind);
+    const to = SocketAddress.of(HOST, rig.port);
+    assert.equal(String((await rig.ours.rpc.ping(to)).from), String(to));
+    assert.equal(String((await rig.ours.rpc.delayedPing(to, 200)).from), String(to));
+    assert.equal((await rig.ask("ping", { port: rig.port })).from, String(to));
+    assert.equal((await rig.ask("ping", { port: rig.port, delayMs: 200 })).from, String(to));
+    const query = rig.ours.rpc.findNode(topic);
+    await query.finished();
+    const theirs = await rig.ask("findNode", { target: topicHex });
+    const [a, b] = [query.closestNodes.map(String), theirs.relays].map(unique);
+    assert.ok(
+      a!.length >= NODES - 1 && a!.filter((node) => !b!.includes(node)).length <= 1,
+      `${a} against ${b}`,
+    );
+  }, { skip });
+}
+
+test("a plug-in of theirs answers ours, and the other way round", async () => {
+  {
+    await using rig = await Rig.open("theirs");
+    await rig.ask("register");
+    const plugin = rig.ours.register({ name: "echo", version: 1, onRequest: () => undefined });
+    const replies = await collect(plugin.query({ command: 3, target: topic, value: encode("hi") }));
+    assert.ok(replies.filter(({ value }) => decode(value) === "3 hi").length >= NODES - 1);
+  }
+  await using rig = await Rig.open("ours");
+  const { values } = await rig.ask("pluginQuery", { target: topicHex, value: "hello" });
+  assert.ok(values.length >= NODES - 1 && values.every((value) => value === "3 hello"), String(values));
+}, { skip });
+
+test(
+  "a persistent node of ours serves a network of theirs, and one of theirs a network of ours",
+  async () => {
+    {
+      await using rig = await Rig.open("theirs");
+      const node = await rig.dht({ ephemeral: false, firewalled: false });
+      assert.equal(node.rpc.ephemeral, false);
+      for (let i = 0; i < 5; i++) await rig.ask("immutablePut", { value: `value ${i}` });
+      await rig.ask("announce", { topic: topicHex, seed: 2, relays: [] });
+      await rig.ask("mutablePut", { seed: 2, value: "x", seq: 1 });
+      assert.ok(node.stats.served.records >= 10, `${node.stats.served.records} requests served`);
+    }
+    await using rig = await Rig.open("ours");
+    const { ephemeral, port } = await rig.ask("node", {
+      ...{ name: "persistent", port: rig.port, ephemeral: false, firewalled: false },
+    });
+    assert.equal(ephemeral, false);
+    const only = { nodes: [SocketAddress.of(HOST, port)], onlyNodes: true };
+    const { hash } = await rig.ours.records.immutablePut(encode("kept by theirs"), only);
+    assert.equal(decode((await rig.ours.records.immutableGet(hash, only))?.value), "kept by theirs");
+    await rig.ours.records.announce(topic, keys(1), [], only).finished();
+    assert.equal((await collect(rig.ours.records.lookup(topic, only)))[0]?.peers.length, 1);
+  },
+  { skip },
+);
