@@ -1,0 +1,33 @@
+/** A node that this node knows, and when it heard of it. */
+import type { SocketAddress } from "../../encoding/address.ts";
+import { subnetOf } from "./node_id.ts";
+
+/** An entry of the routing table. Times are milliseconds of the clock in use. */
+export class RoutingNode {
+  /** Its id, 32 bytes. */
+  readonly id: Uint8Array;
+  /** Its address. */
+  readonly address: SocketAddress;
+  /** Its /24, or -1: see {@linkcode subnetOf}. */
+  readonly subnet: number;
+  /** When it came into the table. */
+  addedAt: number;
+  /** When it was last sent something that it should answer. */
+  pingedAt: number;
+  /** When it last answered. */
+  seenAt: number;
+  /** When it last told this node its address. */
+  sampledAt: number = -Infinity;
+  /** How often it has answered. */
+  replies: number = 0;
+  /** Whether others said that it is down, and it was not heard of since. */
+  isDoubted: boolean = false;
+
+  /** A node that was heard of at `now`. */
+  constructor(id: Uint8Array, address: SocketAddress, now: number) {
+    this.id = id;
+    this.address = address;
+    this.subnet = subnetOf(address);
+    this.addedAt = this.pingedAt = this.seenAt = now;
+  }
+}
