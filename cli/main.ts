@@ -5,6 +5,10 @@ import process from "node:process";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { DecodeError } from "../encoding/mod.ts";
 import { HyphaError } from "../core/runtime/errors.ts";
+import { bootstrap, type BootstrapOptions } from "./bootstrap.ts";
+import { dhtAnnounce, dhtGet, dhtLookup, dhtPut, type PutOptions } from "./dht.ts";
+import { type DhtCommandOptions, parseBootstrap } from "./dht_node.ts";
+import { connect, listen } from "./pipe.ts";
 import { receive } from "./receive.ts";
 import { Reporter } from "./reporter.ts";
 import { send } from "./send.ts";
@@ -30,8 +34,9 @@ function parsePort(text: string): number {
 async function run(
   options: JsonOption,
   command: (reporter: Reporter, signal: AbortSignal) => Promise<void>,
+  onStderr: boolean = false,
 ): Promise<void> {
-  const reporter = new Reporter({ isJson: options.json === true });
+  const reporter = new Reporter({ isJson: options.json === true, onStderr });
   const interrupted = new AbortController();
   const onSignal = () => interrupted.abort(new Error("Interrupted"));
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, onSignal);
@@ -54,7 +59,7 @@ function codeOf(error: unknown): string {
 }
 
 const program = new Command("hypha")
-  .description("Hands files from one machine to another, encrypted, without a server in between.")
+  .description("Connects machines directly: files, streams, values, without a server in between.")
   .showHelpAfterError("(run with --help for usage)")
   .exitOverride();
 
@@ -83,6 +88,97 @@ program.command("receive")
       options,
       (reporter, signal) => receive(ticket, { ...options, force: options.force === true }, reporter, signal),
     )
+  );
+
+/** Adds the options of a command that uses the DHT. */
+function withDhtOptions(command: Command): Command {
+  return command
+    .option(
+      "--bootstrap <nodes>",
+      "start from these nodes (host:port, commas between), not from the public ones",
+      commaList,
+    )
+    .option("--host <address>", "address to bind", "0.0.0.0")
+    .option("--json", "print one JSON object a line");
+}
+
+function commaList(text: string): string[] {
+  try {
+    return parseBootstrap(text);
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
+}
+
+type DhtJsonOptions = DhtCommandOptions & JsonOption;
+
+withDhtOptions(program.command("listen"))
+  .description("print a key, and join the standard streams with who connects to it")
+  .option("--seed <hex>", "make the key of this seed, so that it stays the same")
+  .option("--echo", "send back what comes instead")
+  .action((options: DhtJsonOptions & { echo?: boolean }) =>
+    run(options, (reporter, signal) => listen({ ...options, echo: options.echo === true }, reporter, signal))
+  );
+
+withDhtOptions(program.command("connect"))
+  .description("connect to a key, and join the standard streams with it; reports go to standard error")
+  .argument("<key>", "what `hypha listen` printed")
+  .action((key: string, options: DhtJsonOptions) =>
+    run(options, (reporter, signal) => connect(key, options, reporter, signal), true)
+  );
+
+program.command("bootstrap")
+  .description(
+    "run a node that others can start from; the first of a network of your own without --bootstrap",
+  )
+  .option("--port <number>", "UDP port", parsePort, 49737)
+  .option("--host <address>", "the IPv4 address at which others see it")
+  .option(
+    "--bootstrap <nodes>",
+    "take part in the network of these nodes (host:port, commas between)",
+    commaList,
+  )
+  .option(
+    "--health-port <number>",
+    "answer on http://127.0.0.1:<number> with the node's health as JSON",
+    parsePort,
+  )
+  .option("--json", "print one JSON object a line")
+  .action((options: BootstrapOptions & JsonOption) =>
+    run(options, (reporter, signal) => bootstrap(options, reporter, signal))
+  );
+
+const dht = program.command("dht").description("values and announcements in the DHT, by hand");
+
+withDhtOptions(dht.command("put"))
+  .description("store a text under its hash; with --seed under the public key of that")
+  .argument("<value>", "at most 1024 bytes")
+  .option("--seed <hex>", "sign it, so that it can be replaced later")
+  .option("--seq <number>", "its sequence number; must grow", Number, 0)
+  .action((value: string, options: PutOptions & JsonOption) =>
+    run(options, (reporter) => dhtPut(value, options, reporter))
+  );
+
+withDhtOptions(dht.command("get"))
+  .description("fetch the text of a hash or of a public key")
+  .argument("<key>", "what `hypha dht put` printed")
+  .action((key: string, options: DhtJsonOptions) =>
+    run(options, (reporter) => dhtGet(key, options, reporter))
+  );
+
+withDhtOptions(dht.command("lookup"))
+  .description("list who has announced a topic")
+  .argument("<topic>", "any words, or 64 hexadecimal digits")
+  .action((topic: string, options: DhtJsonOptions) =>
+    run(options, (reporter) => dhtLookup(topic, options, reporter))
+  );
+
+withDhtOptions(dht.command("announce"))
+  .description("announce a topic until interrupted")
+  .argument("<topic>", "any words, or 64 hexadecimal digits")
+  .option("--seed <hex>", "announce the key of this seed")
+  .action((topic: string, options: DhtJsonOptions) =>
+    run(options, (reporter, signal) => dhtAnnounce(topic, options, reporter, signal))
   );
 
 try {

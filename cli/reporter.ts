@@ -20,6 +20,21 @@ export type Report =
     readonly sha256: string;
     readonly ms: number;
   }
+  | { readonly event: "listening"; readonly key: string }
+  | { readonly event: "connection"; readonly peer: string; readonly path: string }
+  | {
+    readonly event: "connected";
+    readonly peer: string;
+    readonly path: string;
+    readonly address: string;
+    readonly ms: number;
+  }
+  | { readonly event: "closed"; readonly peer: string }
+  | { readonly event: "bootstrap"; readonly address: string }
+  | { readonly event: "stored"; readonly key: string }
+  | { readonly event: "value"; readonly key: string; readonly value: string }
+  | { readonly event: "peer"; readonly peer: string }
+  | { readonly event: "announced"; readonly topic: string; readonly peer: string }
   | { readonly event: "error"; readonly code: string; readonly message: string };
 
 /** Progress is told at most this often: on a terminal and to programs, and in plain lines; in milliseconds. */
@@ -30,30 +45,33 @@ const BAR_CELLS = 24;
 /** Writes reports to the terminal, or to whatever stands in its place. */
 export class Reporter {
   readonly #isJson: boolean;
+  /** Where all goes that is not the result itself: standard output may belong to the peer. */
+  readonly #output: NodeJS.WriteStream;
   readonly #isTerminal: boolean;
   #lastProgressAt = -Infinity;
   #hasLine = false;
 
-  /** A reporter for people, or for programs if `isJson`. */
-  constructor(options: { readonly isJson: boolean }) {
+  /** A reporter for people, or for programs if `isJson`; on standard error if standard output is for data. */
+  constructor(options: { readonly isJson: boolean; readonly onStderr?: boolean }) {
     this.#isJson = options.isJson;
-    this.#isTerminal = !options.isJson && process.stdout.isTTY === true;
+    this.#output = options.onStderr === true ? process.stderr : process.stdout;
+    this.#isTerminal = !options.isJson && this.#output.isTTY === true;
   }
 
   /** Reports an event, unless it is progress that comes too soon after the last. */
   report(report: Report): void {
     if (report.event === "progress" && !this.#isProgressDue(report.bytes === report.total)) return;
     if (this.#isJson) {
-      process.stdout.write(`${JSON.stringify(report)}\n`);
+      this.#output.write(`${JSON.stringify(report)}\n`);
       return;
     }
     if (report.event === "progress" && this.#isTerminal) {
-      process.stdout.write(`\r${progressBar(report.bytes, report.total)} ${progressText(report)}\x1b[K`);
+      this.#output.write(`\r${progressBar(report.bytes, report.total)} ${progressText(report)}\x1b[K`);
       this.#hasLine = true;
       return;
     }
     this.#endLine();
-    const stream = report.event === "error" ? process.stderr : process.stdout;
+    const stream = report.event === "error" ? process.stderr : this.#output;
     stream.write(`${this.#text(report)}\n`);
   }
 
@@ -61,7 +79,7 @@ export class Reporter {
   note(text: string): void {
     if (this.#isJson) return;
     this.#endLine();
-    process.stdout.write(`${text}\n`);
+    this.#output.write(`${text}\n`);
   }
 
   #isProgressDue(isLast: boolean): boolean {
@@ -73,7 +91,7 @@ export class Reporter {
   }
 
   #endLine(): void {
-    if (this.#hasLine) process.stdout.write("\n");
+    if (this.#hasLine) this.#output.write("\n");
     this.#hasLine = false;
   }
 
@@ -89,6 +107,23 @@ export class Reporter {
         return `${report.file}: ${formatBytes(report.bytes)} in ${(report.ms / 1000).toFixed(2)} s (${
           formatRate(report.bytes * 1000 / Math.max(report.ms, 1))
         })\nsha256 ${report.sha256}`;
+      case "listening":
+        return `listening. To connect:\n\n  hypha connect ${this.#style("bold", report.key)}\n`;
+      case "connection":
+        return `${report.peer} has connected (${report.path})`;
+      case "connected":
+        return `connected to ${report.address} (${report.path}) in ${report.ms} ms`;
+      case "closed":
+        return `${report.peer} is gone`;
+      case "bootstrap":
+        return `a network can start here: --bootstrap ${report.address}`;
+      case "stored":
+      case "peer":
+        return report.event === "stored" ? report.key : report.peer;
+      case "value":
+        return report.value;
+      case "announced":
+        return `${report.peer} is announced under ${report.topic}, until you interrupt`;
       case "error":
         return `${this.#style("red", "error")}: ${report.message}`;
     }

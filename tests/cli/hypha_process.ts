@@ -34,13 +34,20 @@ export class HyphaProcess {
   readonly #waiting: { event: string; resolve: (report: never) => void }[] = [];
   #stderr = "";
 
-  /** Starts `hypha ARGS`. */
-  constructor(args: readonly string[], options: { readonly cwd?: string } = {}) {
+  /** Starts `hypha ARGS`, with `input` on its standard input. */
+  constructor(args: readonly string[], options: { readonly cwd?: string; readonly input?: string } = {}) {
     const denoArgs = ["run", "-A", "--quiet", "--no-prompt", "--config", CONFIG, MAIN, ...args];
-    this.#child = spawn(process.execPath, denoArgs, { stdio: ["ignore", "pipe", "pipe"], ...options });
+    const { input, ...spawnOptions } = options;
+    const stdin = input === undefined ? "ignore" : "pipe";
+    this.#child = spawn(process.execPath, denoArgs, { stdio: [stdin, "pipe", "pipe"], ...spawnOptions });
+    this.#child.stdin?.end(input);
     const lines = createInterface({ input: this.#child.stdout! });
     lines.on("line", (line) => this.#onLine(line));
-    this.#child.stderr!.on("data", (chunk) => this.#stderr += chunk);
+    const errorLines = createInterface({ input: this.#child.stderr! });
+    errorLines.on("line", (line) => {
+      this.#stderr += `${line}\n`;
+      this.#onReport(line);
+    });
     const read = new Promise<void>((resolve) => lines.once("close", resolve));
     const closed = new Promise<number | null>((resolve) => this.#child.once("close", resolve));
     this.ended = Promise.all([closed, read]).then(([code]) => ({
@@ -77,6 +84,10 @@ export class HyphaProcess {
 
   #onLine(line: string): void {
     this.#lines.push(line);
+    this.#onReport(line);
+  }
+
+  #onReport(line: string): void {
     if (!line.startsWith("{")) return;
     const report = JSON.parse(line) as Report;
     this.#reports.push(report);
