@@ -134,7 +134,7 @@ export class Dialer {
    * loop over a connection that breaks needs no `try`.
    */
   async listen(
-    onConnection: (connection: Connection) => void | Promise<void>,
+    onConnection: (connection: Connection) => unknown,
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<PeerListener> {
     const listeners: Listener[] = [];
@@ -149,7 +149,7 @@ export class Dialer {
     return new PeerListener(this.publicKey, listeners);
   }
 
-  #accept(link: Link, onConnection: (connection: Connection) => void | Promise<void>): void {
+  #accept(link: Link, onConnection: (connection: Connection) => unknown): void {
     if (link.connection === undefined && this.#unproven >= MAX_UNPROVEN) {
       link.duplex.destroy();
       return;

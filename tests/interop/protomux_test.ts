@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { openConnection } from "../../core/stream/connection.ts";
-import { Mux } from "../../core/stream/mux.ts";
+import type { Mux } from "../../core/stream/mux.ts";
 import { toHex } from "../../encoding/text.ts";
 import { test } from "../harness.ts";
 import { frame, openChannel, type TestChannel } from "../stream/mux_rig.ts";

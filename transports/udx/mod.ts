@@ -7,5 +7,5 @@ export { type DatagramHandler, type SocketCounters, UdxSocket } from "./udx_sock
 export { UdxEndpoint, type UdxEndpointOptions, type UdxStreamOptions } from "./endpoint.ts";
 export { type Firewall, UdxStream, type UdxStreamStats } from "./udx_stream.ts";
 export { UdxTransport, type UdxTransportOptions } from "./udx_transport.ts";
-export type { PacketTransmit, StreamCounters } from "./stream_types.ts";
+export type { PacketCounters, PacketTransmit, StreamCounters } from "./stream_types.ts";
 export type { SenderCounters } from "./sender.ts";

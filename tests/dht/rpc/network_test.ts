@@ -112,7 +112,7 @@ test("R16: the first node of a private network gets its id as soon as others tel
   await world.close();
 });
 
-test("R16: a bootstrapper is persistent at once, on the port that it was given, and refuses addresses that nobody can write to", async () => {
+test("R16: a bootstrapper is persistent at once, on its port, and refuses addresses that nobody can write to", async () => {
   const world = new World("bootstrapper");
   const node = await world.bootstrapper();
   assert.equal(node.ephemeral, false);
