@@ -42,6 +42,8 @@ export {
   ProtocolError,
   StorageError,
 } from "./core/runtime/errors.ts";
+export { Dht, type DhtOptions } from "./dht/mod.ts";
+export { Swarm, type SwarmOptions } from "./swarm/mod.ts";
 export { Dialer, type DialerOptions, PeerListener } from "./transports/dialer.ts";
 export type { Discovery, Link, Listener, PeerRecord, Transport } from "./transports/transport.ts";
 export { type UdpNetwork, udpNetwork, type UdpNetworkOptions } from "./transports/udp/mod.ts";

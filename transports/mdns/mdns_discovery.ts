@@ -61,6 +61,8 @@ const RETRY_MS = 5000;
  * ```
  */
 export class MdnsDiscovery implements Discovery, AsyncDisposable {
+  /** It finds all peers of the LAN, whatever topic is asked for: who shares a topic shows after the handshake. */
+  readonly knowsTopics: boolean = false;
   readonly #runtime: Pick<Runtime, "clock" | "random">;
   readonly #network: DatagramNetwork;
   readonly #lookupMs: number;
