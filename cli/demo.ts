@@ -47,6 +47,11 @@ class HyphaProcess {
     lines.on("line", (line) => this.#onReport(JSON.parse(line) as Report));
   }
 
+  /** Resolves with the exit code, or null if it was killed. */
+  get ended(): Promise<number | null> {
+    return this.#exit;
+  }
+
   async end(): Promise<void> {
     if (this.#child.exitCode === null) this.#child.kill();
     await this.#exit;
@@ -81,6 +86,8 @@ async function transfer(
         else if (report.event === "error") fail("sender", report.message);
       }),
     );
+    // One that ends without a word must not leave the other, and us, waiting.
+    void processes[0]!.ended.then((code) => code === 0 || fail("sender", `it ended with code ${code}`));
     const text = await ticket.promise;
     reporter.note(`sender is ready, ticket ${text}`);
     processes.push(
@@ -90,6 +97,7 @@ async function transfer(
         else if (report.event === "error") fail("receiver", report.message);
       }),
     );
+    void processes[1]!.ended.then((code) => code === 0 || fail("receiver", `it ended with code ${code}`));
     return await done.promise;
   } finally {
     await Promise.all(processes.map((child) => child.end()));
