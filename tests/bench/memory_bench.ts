@@ -59,8 +59,9 @@ const before = await residentBytes();
 await openPairs(PAIRS);
 const after = await residentBytes();
 const value = Math.max(after - before, 0) / PAIRS / 1000;
+const hash = kept.length.toString(16).padStart(8, "0");
 console.log(
-  JSON.stringify({ case: "idle connection, both ends", unit: "kB", value: Number(value.toFixed(1)) }),
+  JSON.stringify({ case: "idle connection, both ends", unit: "kB", value: Number(value.toFixed(1)), hash }),
 );
 await endpoint.close();
 process.exit(0);

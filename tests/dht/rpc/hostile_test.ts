@@ -147,14 +147,15 @@ test("D2: a reply goes to a third party only if that one asked, within ten secon
 test("D2: one source makes a node send ten messages a second to third parties, and an old request none", async () => {
   const world = new World("forwards");
   const requests: IncomingRequest[] = [];
-  let victim!: Peer;
+  const victims: Peer[] = [];
   const node = await world.bootstrapper({
     onRequest(request) {
       requests.push(request);
-      request.relay(undefined, victim.address);
+      request.relay(undefined, victims[0]!.address);
     },
   });
-  victim = await Peer.open(world);
+  const victim = await Peer.open(world);
+  victims.push(victim);
   const attacker = await Peer.open(world);
   for (let second = 0; second < 5; second++) {
     for (let i = 0; i < 200; i++) {
@@ -226,6 +227,23 @@ test("D3: a flood from one source is cut off, one from 100,000 forged ones leave
   assert.equal(drain(60_000), 1, "and others are served again");
   machine.close(60_001);
   assert.equal(machine.nextTimeout(), Infinity);
+});
+
+test("D3: newcomers of one subnet that never answer do not keep others out", async () => {
+  const world = new World("newcomers");
+  const node = await world.bootstrapper();
+  const host = world.network.host({ addresses: ["30.0.0.1"] });
+  const ghosts: Peer[] = [];
+  for (let port = 1000; port < 1050; port++) ghosts.push(await Peer.open(world, port, host));
+  for (const ghost of ghosts) ghost.send(world.addressOf(node), { command: Command.Ping, id: ghost.id });
+  await world.pass(100);
+  const newcomer = await Peer.open(world);
+  newcomer.onRequest = ({ tid }, from) => newcomer.reply(from, tid, { id: newcomer.id });
+  newcomer.send(world.addressOf(node), { command: Command.Ping, id: newcomer.id });
+  await world.pass(200);
+  assert.deepEqual(node.toArray().map(String), [newcomer.address.toString()]);
+  for (const { socket } of [...ghosts, newcomer]) await socket.close();
+  await world.close();
 });
 
 test("D3: datagrams that wait for a socket that takes none are dropped, not heaped up", () => {

@@ -3,11 +3,14 @@
  *
  *     node bench_dht_rpc.mjs [--quick]
  */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
 import DHT from "dht-rpc";
 
 const quick = process.argv.includes("--quick");
 const NODES = quick ? 6 : 20;
-const IDLE_NODES = quick ? 2 : 60;
+const IDLE_NODES = quick ? 2 : 50;
 const HOST = "127.0.0.1";
 
 /** FNV-1a over bytes, continued from `hash`. */
@@ -70,16 +73,36 @@ async function pings(client, to, count) {
   return count / (performance.now() - start) * 1000;
 }
 
-async function idleMemory(bootstrap) {
-  globalThis.gc?.();
-  const before = process.memoryUsage().rss;
-  const nodes = [];
-  for (let i = 0; i < IDLE_NODES; i++) nodes.push(await makeNode(bootstrap, false));
-  globalThis.gc?.();
-  const perNode = (process.memoryUsage().rss - before) / 1000 / IDLE_NODES;
-  await Promise.all(nodes.map((node) => node.destroy()));
-  return Math.max(0, perNode);
+/** Resident memory, after as much as possible was given back. */
+function residentBytes() {
+  for (let i = 0; i < 3; i++) globalThis.gc({ type: "major", execution: "sync", flavor: "last-resort" });
+  return process.memoryUsage().rss;
 }
+
+/** The process with the nodes that do nothing, members of the network at `port`: prints the kilobytes that each of them takes. */
+async function idle(port) {
+  const nodes = [];
+  const make = async (count) => {
+    for (let i = 0; i < count; i++) nodes.push(await makeNode({ host: HOST, port }, false));
+  };
+  await make(IDLE_NODES);
+  const before = residentBytes();
+  await make(IDLE_NODES);
+  console.log(Math.max(0, residentBytes() - before) / 1000 / IDLE_NODES);
+  process.exit();
+}
+
+/** Kilobytes of resident memory for each node that does nothing, measured in a process where nothing else happens. */
+async function idleMemory(port) {
+  const args = ["--expose-gc", fileURLToPath(import.meta.url), "--idle", port, ...(quick ? ["--quick"] : [])];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  let output = "";
+  child.stdout.on("data", (chunk) => output += chunk);
+  await once(child, "close");
+  return Number(output);
+}
+
+if (process.argv.includes("--idle")) await idle(Number(process.argv[process.argv.indexOf("--idle") + 1]));
 
 const scale = quick ? 1 : 100;
 const nodes = await makeNetwork();
@@ -94,6 +117,6 @@ for (const parallel of [4, 32]) {
   print(`processor time of a request, ${parallel} lookups in flight`, "us", used, hash);
 }
 print("requests to one node", "op/s", await pings(client, addressOf(nodes[1]), 100 * scale), 1);
-print("memory of an idle persistent node", "kB", await idleMemory(addressOf(nodes[0])), 1);
+print("memory of an idle persistent node", "kB", await idleMemory(addressOf(nodes[0]).port), 1);
 await Promise.all([client, ...nodes].map((node) => node.destroy()));
 process.exit(0);

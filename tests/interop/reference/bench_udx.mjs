@@ -48,11 +48,9 @@ async function runChild() {
   process.exit(0);
 }
 
-const child = IS_CHILD
-  ? undefined
-  : spawn(process.execPath, [process.argv[1], "--child"], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
+const child = IS_CHILD ? undefined : spawn(process.execPath, [process.argv[1], "--child"], {
+  stdio: ["pipe", "pipe", "inherit"],
+});
 const lines = child &&
   createInterface({ input: child.stdout })[Symbol.asyncIterator]();
 let childPort = 0;

@@ -19,7 +19,10 @@ const operations = {
     const node = new DHT({ bootstrap: [{ host: "127.0.0.1", port }], host: "127.0.0.1", ...options });
     await node.fullyBootstrapped();
     nodes.set(name, node);
-    return { publicKey: node.defaultKeyPair.publicKey.toString("hex"), port: node.io.serverSocket.address().port };
+    return {
+      publicKey: node.defaultKeyPair.publicKey.toString("hex"),
+      port: node.io.serverSocket.address().port,
+    };
   },
 
   // Echoes what comes.

@@ -70,9 +70,7 @@ async function write(stream, seed, bytes, pieceBytes) {
     for (let at = 0; at < chunk.length; at += pieceBytes) {
       if (stream.destroying) return;
       if (stream.write(chunk.subarray(at, at + pieceBytes))) continue;
-      await new Promise((resolve) =>
-        stream.once("drain", resolve).once("close", resolve)
-      );
+      await new Promise((resolve) => stream.once("drain", resolve).once("close", resolve));
     }
   }
 }
