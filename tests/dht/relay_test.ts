@@ -117,6 +117,7 @@ test("B3 a key that has used up its bytes loses its links, is told so, and gets 
   const reader = new Reader();
   streams[0]!.attach(reader);
   streams[1]!.attach(new Reader());
+  streams[1]!.ping();
   reader.pump(streams[0]!, bytes(200_000, 1));
   await world.pass(5000);
   assert.equal(world.relay.stats.closed.bytes, 1);
@@ -124,6 +125,9 @@ test("B3 a key that has used up its bytes loses its links, is told so, and gets 
     "0 RELAY_ABORTED The relay has closed t",
     "1 RELAY_ABORTED The relay has closed t",
   ]);
+  // Who is close to the limit gets a link, and loses it with the next bytes.
+  const { account } = clients[0].session;
+  account.bytes = 50_000;
   await assert.rejects(world.link(clients, relayClients, token(8)), { code: "RELAY_ABORTED" });
   assert.equal(world.relay.stats.refused.bytes, 1);
   // Who comes with the same key again finds its bytes used.
@@ -270,6 +274,28 @@ test("B3 packets for a link are taken only from the host that its client's sessi
   await world.close();
 });
 
+test("B3 a client may come to its link from another port than to its session", async () => {
+  const world = new RelayWorld();
+  const [a, b] = [await world.client({ router: "symmetric" }), await world.client()];
+  const [ofA, ofB] = [world.relayClient(a), world.relayClient(b)];
+  const [near, far] = [world.stream(a), world.stream(b)];
+  const [idA, idB] = await world.go(Promise.all([
+    ofA.pair({ isInitiator: true, token: TOKEN, stream: near }),
+    ofB.pair({ isInitiator: false, token: TOKEN, stream: far }),
+  ]));
+  const socket = await a.endpoint.bind({ host: a.host.address });
+  near.connect(socket, idA!, a.connection.path.address!);
+  far.connect(b.socket, idB!, b.connection.path.address!);
+  const readers = [new Reader(), new Reader()];
+  near.attach(readers[0]!);
+  far.attach(readers[1]!);
+  near.write(bytes(50_000, 3));
+  far.write(bytes(50_000, 4));
+  await world.pass(5000);
+  assert.deepEqual(readers.map((reader) => reader.bytes), [bytes(50_000, 4), bytes(50_000, 3)]);
+  await world.close();
+});
+
 test("B3 the end of a session takes its pairings and links with it, and leaves those of others", async () => {
   const world = new RelayWorld();
   const clients = [await world.client(), await world.client(), await world.client()] as const;
@@ -280,7 +306,7 @@ test("B3 the end of a session takes its pairings and links with it, and leaves t
   const waiting = ofA!.pair({ isInitiator: true, token: token(2), stream: world.stream(a) });
   await world.pass(50);
   a.connection.abort();
-  await assert.rejects(waiting, { code: "RELAY_ABORTED" });
+  await assert.rejects(world.go(waiting), { code: "RELAY_ABORTED" });
   await world.pass(100);
   assert.deepEqual([world.relay.quotas.links, world.relay.quotas.pending, world.relay.sessions.size], [
     1,
@@ -310,7 +336,7 @@ test("B3 an ending session waits for its pairings, no longer than they live, and
   const start = world.clock.now();
   await world.go(closing);
   assert.ok(world.clock.now() - start < 2100);
-  await assert.rejects(early, { code: "RELAY_ABORTED" });
+  await assert.rejects(world.go(early), { code: "RELAY_ABORTED" });
   assert.throws(() => world.relay.accept(a.served), TypeError);
   await world.close();
 });
@@ -353,22 +379,29 @@ test("B3 sessions that are never opened, or have nothing to do, end by themselve
   await world.close();
 });
 
-test("B3 a client that offers both halves talks to itself, and an endpoint that is full refuses", async () => {
+test("B3 a connection is served once, and an endpoint that is full refuses links", async () => {
   const world = new RelayWorld();
-  const a = await world.client();
-  const client = world.relayClient(a);
-  const channel = a.connection.mux.lastChannel({ protocol: RELAY_PROTOCOL, id: a.connection.publicKey });
-  assert.equal(channel?.state, "open");
-  const ids: number[] = [];
-  a.connection.mux.cork();
-  const one = client.pair({ isInitiator: true, token: TOKEN, stream: { id: 5 } });
-  a.connection.mux.uncork();
-  await world.pass(50);
-  assert.throws(() => world.relay.accept(a.served), TypeError, "a connection is served once");
-  const b = await world.client();
-  const other = world.relayClient(b).pair({ isInitiator: false, token: TOKEN, stream: { id: 6 } });
-  ids.push(...await world.go(Promise.all([one, other])));
-  assert.notEqual(ids[0], ids[1]);
+  const [a, b] = [await world.client(), await world.client()];
+  assert.throws(() => world.relay.accept(a.served), TypeError);
+  assert.equal(world.relay.quotas.sessions, 2);
+  const ofA = world.relayClient(a);
+  assert.throws(() => world.relayClient(a), TypeError);
+  const ofB = world.relayClient(b);
+  const { createStream } = world.relayEndpoint;
+  let left = 1;
+  world.relayEndpoint.createStream = function (options) {
+    if (left-- === 0) throw new RangeError("full");
+    return createStream.call(this, options);
+  };
+  const before = world.relayEndpoint.streamCount;
+  const halves = [
+    ofA.pair({ isInitiator: true, token: TOKEN, stream: { id: 1 } }),
+    ofB.pair({ isInitiator: false, token: TOKEN, stream: { id: 2 } }),
+  ];
+  for (const half of halves) half.catch(() => {});
+  for (const half of halves) await assert.rejects(world.go(half), { code: "RELAY_ABORTED" });
+  assert.equal(world.relay.stats.refused.links, 1);
+  assert.equal(world.relayEndpoint.streamCount, before);
   await world.close();
 });
 

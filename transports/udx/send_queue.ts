@@ -4,7 +4,7 @@
 import { assert } from "../../core/runtime/assert.ts";
 import type { Slab } from "../../encoding/bytes.ts";
 import { DATA, END, HEADER_BYTES, MAX_SEQ_AHEAD } from "./constants.ts";
-import { DATA_OFFSET_AT, seqAdd, seqDiff } from "./packet.ts";
+import { DATA_OFFSET_AT, seqAdd, seqDiff, writeStreamId } from "./packet.ts";
 import type { Path } from "./path.ts";
 
 const NOTHING = new Uint8Array(0);
@@ -328,6 +328,8 @@ export class SendQueue {
     for (let seq = this.#firstUnacked; seq !== this.#nextSeq; seq = seqAdd(seq, 1)) {
       const packet = this.get(seq)!;
       packet.path = path;
+      // The peer may be another stream from there, as at the two ends of a relay.
+      writeStreamId(packet.buffer, path.remoteId);
       if (!packet.isAcked && !packet.isLost) this.markLost(packet);
     }
   }

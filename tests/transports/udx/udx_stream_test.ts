@@ -416,3 +416,24 @@ test("a caller's mistakes are told apart from the network's", async () => {
   assert.throws(() => w.a.endpoint.createStream(), TypeError);
   await w.b.endpoint.close();
 });
+
+test("H21 a stream that is redirected to a stream of another id takes along what nobody has acknowledged", async () => {
+  const w = await world({ latencyMs: 5 });
+  const a = w.a.endpoint.createStream();
+  const b = w.b.endpoint.createStream();
+  const readers = [new Reader(), new Reader()];
+  a.attach(readers[0]!);
+  b.attach(readers[1]!);
+  a.connect(w.a.socket, b.id ^ 1, w.b.socket.address);
+  b.connect(w.b.socket, a.id, w.a.socket.address);
+  a.write(bytes(5000, 1));
+  w.clock.run({ until: 100 });
+  assert.deepEqual([readers[1]!.received, a.pathHeardAt], [0, -Infinity]);
+  a.redirect(w.a.socket, b.id, w.b.socket.address);
+  w.clock.run({ until: 1000 });
+  assert.deepEqual(readers[1]!.bytes, bytes(5000, 1));
+  assert.ok(a.pathHeardAt > 100 && b.pathHeardAt > 100);
+  a.end();
+  b.end();
+  await finish(w);
+});
