@@ -81,8 +81,8 @@ export const WINDOW_IDLE_MS = 10_000;
 export const MAX_PER_DESTINATION = 32;
 /** Requests that may wait for the window. Own requests, but a loop of the application should find an end. */
 export const MAX_QUEUED = 16_384;
-/** Hosts whose RTT is remembered: those of the table and the latest others. */
-export const MAX_RTTS = 1024;
+/** Hosts whose RTT is remembered, of some 100 bytes each: about as many as a table has nodes. */
+export const MAX_RTTS = 256;
 
 // Tuning: the table (the reference counts in ticks of 5 s; the times are the same)
 

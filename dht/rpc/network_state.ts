@@ -135,7 +135,7 @@ export class NetworkState {
     if (this.#nat.add(address)) this.#emitAddress();
   }
 
-  /** A node without an id, at `from`, sees this one at `address`: only a few of these count, in the hope that they are bootstrap nodes. */
+  /** A node without an id, at `from`, sees this one at `address`. Only a few count, in the hope that they are bootstrap nodes. */
   sampleNameless(from: SocketAddress, address: SocketAddress): void {
     const limit = Math.max(1, this.#host.config.bootstrap.length);
     if (this.#bootstrapSamples.size >= limit || this.#bootstrapSamples.has(from.key)) return;
@@ -157,8 +157,8 @@ export class NetworkState {
   }
 
   /**
-   * Finds out whether others reach this node, and makes it persistent if they do, unless `onlyFirewall`. Calls `onDone` with whether
-   * something changed, perhaps at once.
+   * Finds out whether others reach this node, and makes it persistent if they do, unless `onlyFirewall`. Calls `onDone` with
+   * whether something changed, perhaps at once.
    */
   update(now: number, onlyFirewall: boolean, onDone: (now: number, hasChanged: boolean) => void): void {
     const server = this.#host.serverSocket;

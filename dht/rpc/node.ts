@@ -1,8 +1,12 @@
 /** A node that this node knows, and when it heard of it. */
 import type { SocketAddress } from "../../encoding/address.ts";
+import { SAMPLE_MS } from "./constants.ts";
 import { subnetOf } from "./node_id.ts";
 
-/** An entry of the routing table. Times are milliseconds of the clock in use. */
+/**
+ * An entry of the routing table. Times are whole milliseconds of the clock in use: fractions, or an infinity, would cost 16 bytes
+ * each.
+ */
 export class RoutingNode {
   /** Its id, 32 bytes. */
   readonly id: Uint8Array;
@@ -12,12 +16,10 @@ export class RoutingNode {
   readonly subnet: number;
   /** When it came into the table. */
   addedAt: number;
-  /** When it was last sent something that it should answer. */
+  /** When it was last heard of, or asked whether it is there. */
   pingedAt: number;
-  /** When it last answered. */
-  seenAt: number;
   /** When it last told this node its address. */
-  sampledAt: number = -Infinity;
+  sampledAt: number = -SAMPLE_MS;
   /** How often it has answered. */
   replies: number = 0;
   /** Whether others said that it is down, and it was not heard of since. */
@@ -28,6 +30,6 @@ export class RoutingNode {
     this.id = id;
     this.address = address;
     this.subnet = subnetOf(address);
-    this.addedAt = this.pingedAt = this.seenAt = now;
+    this.addedAt = this.pingedAt = Math.floor(now);
   }
 }

@@ -6,6 +6,7 @@ import type { Random } from "../../core/runtime/runtime.ts";
 import type { SocketAddress } from "../../encoding/address.ts";
 import { Command, MAX_PER_DESTINATION, MAX_QUEUED, REQUEST_TIMEOUT_MS } from "./constants.ts";
 import type { Due } from "./due.ts";
+import { Fifo } from "./fifo.ts";
 import {
   type OutgoingOptions,
   OutgoingRequest,
@@ -58,11 +59,11 @@ export class Outbound {
   readonly #rtts: RttCache;
   readonly #byTid = new Map<number, OutgoingRequest>();
   readonly #destinations = new Map<number | string, Destination>();
-  /** Waits for the window, oldest first, from `#queueStart` on. */
-  #queue: OutgoingRequest[] = [];
-  #queueStart = 0;
+  /** What waits for the window. */
+  readonly #queue = new Fifo<OutgoingRequest>();
   /** Requests that are neither done nor sent, wherever they wait. */
   #waiting = 0;
+  #isClosed = false;
   readonly #onTimeoutBound = (now: number, request: OutgoingRequest) => this.#onTimeout(now, request);
 
   /** No requests yet. */
@@ -96,10 +97,10 @@ export class Outbound {
     stats.requests.active++;
     stats.requests.total++;
     if (options.isInternal) stats.countSent(options.command);
-    if (this.#waiting >= MAX_QUEUED) {
+    if (this.#isClosed || this.#waiting >= MAX_QUEUED) {
       request.state = "done";
       stats.requests.active--;
-      owner.onFailure(now, request, "overloaded");
+      owner.onFailure(now, request, this.#isClosed ? "closed" : "overloaded");
       return request;
     }
     this.#waiting++;
@@ -134,25 +135,21 @@ export class Outbound {
     request.owner.onFailure(now, request, reason);
   }
 
-  /** Gives up all requests. */
+  /** Gives up all requests. Those that their owners make in return wait, or fail at once if the reason is `closed`. */
   cancelAll(now: number, reason: RequestFailure): void {
-    const all = [...this.#byTid.values(), ...this.#queue.slice(this.#queueStart)];
+    this.#isClosed = reason === "closed";
+    const all = [...this.#byTid.values()];
+    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) all.push(next);
     for (const { waiting } of this.#destinations.values()) all.push(...waiting);
     for (const request of all) this.cancel(now, request, reason);
-    this.#queue = [];
-    this.#queueStart = 0;
     this.#window.reset();
   }
 
   /** Sends what waits and may go. To be called after each input. */
   pump(now: number): void {
-    while (this.#queueStart < this.#queue.length && this.#mayGo()) {
-      const request = this.#queue[this.#queueStart++]!;
-      if (request.state === "waiting") this.#submit(now, request);
-    }
-    if (this.#queueStart === this.#queue.length || this.#queueStart > MAX_QUEUED) {
-      if (this.#queueStart > 0) this.#queue = this.#queue.slice(this.#queueStart);
-      this.#queueStart = 0;
+    while (this.#queue.length > 0 && this.#mayGo()) {
+      const request = this.#queue.shift();
+      if (request?.state === "waiting") this.#submit(now, request);
     }
   }
 

@@ -9,7 +9,7 @@ export type Commit<T> = (reply: Reply, query: Query<T>) => Promise<unknown>;
 
 /** How to query. */
 export interface QueryOptions<T = Reply> {
-  /** What to make of a reply; `undefined` and `null` leave it out of the iteration, but not out of {@linkcode Query.closestReplies}. */
+  /** What to make of a reply; `undefined` and `null` leave it out of the iteration, not out of {@linkcode Query.closestReplies}. */
   readonly map?: (reply: Reply) => T | undefined | null;
   /** What to do with the nearest nodes. `true` sends them the same command and value with their token. */
   readonly commit?: true | Commit<T>;
@@ -40,8 +40,8 @@ export interface QueryDriver {
 }
 
 /**
- * A query under way. It begins at once. Iterate over it for the replies as they come, or call {@linkcode Query.finished} to wait for
- * the end alone; leaving the loop early ends the query. If nobody does either, it pauses after 64 replies.
+ * A query under way. It begins at once. Iterate over it for the replies as they come, or call {@linkcode Query.finished} to wait
+ * for the end alone; leaving the loop early ends the query. If nobody does either, it pauses after 64 replies.
  */
 export class Query<T = Reply> implements AsyncIterable<T> {
   readonly #driver: QueryDriver;
@@ -94,8 +94,8 @@ export class Query<T = Reply> implements AsyncIterable<T> {
   /**
    * Waits for the end, with the commit if there is one; replies that nobody has read are dropped.
    *
-   * @throws {ConnectError} `TOO_FEW_NODES` if there was nobody to commit to, the last error if all commits failed, `IO_SUSPENDED` or
-   * `REQUEST_DESTROYED` if the node was suspended or closed; the reason of the signal.
+   * @throws {ConnectError} `TOO_FEW_NODES` if there was nobody to commit to, the last error if all commits failed, `IO_SUSPENDED`
+   * or `REQUEST_DESTROYED` if the node was suspended or closed; the reason of the signal.
    */
   async finished(): Promise<void> {
     this.#isDiscarding = true;

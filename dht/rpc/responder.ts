@@ -5,7 +5,6 @@
  */
 import { SocketAddress } from "../../encoding/address.ts";
 import { ipv4Address } from "../../encoding/address_codecs.ts";
-import { equals } from "../../encoding/bytes.ts";
 import { decode } from "../../encoding/codec.ts";
 import { uint16, uint32 } from "../../encoding/fixed.ts";
 import {
@@ -41,6 +40,8 @@ export interface ResponderHost extends RpcContext {
   readonly keeper: TableKeeper;
   /** Whether there are sockets. */
   readonly isBound: boolean;
+  /** The id of the node at `from` if `claimed` is it. */
+  checkedId(claimed: Uint8Array, from: SocketAddress): Uint8Array | undefined;
   /** The id that goes with messages from `socket`. */
   idFor(socket: RpcPort): Uint8Array | undefined;
   /** Nodes of the routing table near `target`. */
@@ -87,7 +88,7 @@ export class Responder {
     const message = decode(requestMessage, isInternal ? datagram : datagram.slice());
     received.requests++;
     const hasToken = message.token !== undefined && this.#tokens.check(now, from, message.token);
-    const id = message.id !== undefined && equals(message.id, host.idOf(from)) ? message.id : undefined;
+    const id = message.id === undefined ? undefined : host.checkedId(message.id, from);
     const isProven = from.isLoopback || hasToken;
     const request = new IncomingRequest(this.#replyHost, message, {
       from,
@@ -100,7 +101,7 @@ export class Responder {
       this.#answer(now, request, ReplyError.InvalidToken, { token: true });
       return;
     }
-    if (id !== undefined) host.keeper.propose(now, from, id.slice());
+    if (id !== undefined) host.keeper.propose(now, from, id);
     if (message.isInternal) this.#serve(now, request);
     else host.emit({ type: "request", request });
   }

@@ -1,6 +1,4 @@
-/**
- * A node of the DHT: connects the machine to sockets and a clock, and offers promises, iterators and events.
- */
+/** A node of the DHT: connects the machine to sockets and a clock, and offers promises, iterators and events. */
 import { Driver } from "../../core/runtime/driver.ts";
 import { TypedEventTarget } from "../../core/runtime/events.ts";
 import type { DatagramMachine } from "../../core/runtime/machine.ts";
@@ -84,6 +82,7 @@ export class Rpc extends TypedEventTarget<RpcEvents> implements AsyncDisposable 
       host: options.host ?? "0.0.0.0",
       ports: candidatePorts(options.port),
       anyPort: options.anyPort ?? true,
+      isOne: options.firewalled === false,
     });
     this.#machine = new RpcMachine({
       config: resolveOptions(options),
@@ -142,7 +141,7 @@ export class Rpc extends TypedEventTarget<RpcEvents> implements AsyncDisposable 
     return this.#opening ??= this.#open();
   }
 
-  /** Opens the node and resolves when the first look around is over. @throws {ConnectError} `NODE_DESTROYED` if it is closed before. */
+  /** Opens the node and resolves after the first look around. @throws {ConnectError} `NODE_DESTROYED` if it is closed before. */
   ready(): Promise<void> {
     return this.open().then(() => this.#ready.promise);
   }
@@ -194,7 +193,7 @@ export class Rpc extends TypedEventTarget<RpcEvents> implements AsyncDisposable 
     return this.#sockets.server;
   }
 
-  /** The socket that requests go out from as long as the node is firewalled; undefined while there is none. */
+  /** The socket that requests go out from while the node is firewalled; the server socket if it never was. */
   get clientSocket(): RpcSocket | undefined {
     return this.#sockets.client;
   }
@@ -281,7 +280,7 @@ export class Rpc extends TypedEventTarget<RpcEvents> implements AsyncDisposable 
     return this.#query(init, false, options);
   }
 
-  /** Takes a datagram that came to a socket of another owner: answers to requests that were sent from there. Borrowed until return. */
+  /** Takes a datagram that came to a socket of another owner, from where requests were sent. Borrowed until return. */
   handleDatagram(socket: RpcSocket, datagram: Uint8Array, from: SocketAddress): void {
     if (this.closed) return;
     this.#command((now) => this.#machine.handleDatagram(now, datagram, from, socket));

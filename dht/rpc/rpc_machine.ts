@@ -23,6 +23,7 @@ import {
 } from "./constants.ts";
 import type { Due } from "./due.ts";
 import type { RpcEvent } from "./events.ts";
+import { Fifo } from "./fifo.ts";
 import type { Health } from "./health.ts";
 import type { ReplyHost } from "./incoming_request.ts";
 import { Joining, type JoiningHost } from "./joining.ts";
@@ -105,10 +106,8 @@ export class RpcMachine implements Machine<RpcEvent>, PartHosts {
   readonly #bootstrap: BootstrapNodes;
   readonly #routine: Routine;
   readonly #queries = new Set<QueryMachine>();
-  #events: RpcEvent[] = [];
-  #eventsStart = 0;
-  #outbox: Outgoing[] = [];
-  #outboxStart = 0;
+  readonly #events = new Fifo<RpcEvent>();
+  readonly #outbox = new Fifo<Outgoing>();
   #server: RpcPort | undefined;
   #client: RpcPort | undefined;
   #isClosed = false;
@@ -190,8 +189,7 @@ export class RpcMachine implements Machine<RpcEvent>, PartHosts {
     for (const query of [...this.#queries]) query.end(now, reason);
     this.#outbound.cancelAll(now, reason);
     this.#responder.clear();
-    this.#outbox = [];
-    this.#outboxStart = 0;
+    this.#outbox.clear();
   }
 
   /** Has sockets again. */
@@ -245,21 +243,15 @@ export class RpcMachine implements Machine<RpcEvent>, PartHosts {
 
   /** See `Machine`. */
   pollEvent(): RpcEvent | undefined {
-    if (this.#eventsStart < this.#events.length) return this.#events[this.#eventsStart++];
-    if (this.#eventsStart > 0) this.#events = [];
-    this.#eventsStart = 0;
-    return undefined;
+    return this.#events.shift();
   }
 
   /** Fills `out` with the next datagram to be sent; false when there is none. */
   pollTransmit(now: number, out: RpcTransmit): boolean {
-    if (this.#outboxStart === this.#outbox.length) {
-      if (this.#outboxStart > 0) this.#outbox = [];
-      this.#outboxStart = 0;
-      this.#outbound.pump(now);
-      if (this.#outbox.length === 0) return false;
-    }
-    const { bytes, to, socket, ttl } = this.#outbox[this.#outboxStart++]!;
+    if (this.#outbox.length === 0) this.#outbound.pump(now);
+    const next = this.#outbox.shift();
+    if (next === undefined) return false;
+    const { bytes, to, socket, ttl } = next;
     out.buffer = bytes;
     out.length = bytes.length;
     out.to = to;
@@ -323,6 +315,12 @@ export class RpcMachine implements Machine<RpcEvent>, PartHosts {
     return this.keeper.find(address)?.id ?? nodeId(this.crypto, address);
   }
 
+  /** The id of the node at `from` if it claims the right one; not `claimed` itself, which would keep its datagram in memory. */
+  checkedId(claimed: Uint8Array, from: SocketAddress): Uint8Array | undefined {
+    const id = this.idOf(from);
+    return equals(claimed, id) ? id : undefined;
+  }
+
   /** See `OutboundHost`. @throws {RangeError} if the request is too long. */
   encode({ options, tid }: OutgoingRequest, socket: RpcPort): Uint8Array {
     const { to, token, isInternal, command, target, value } = options;
@@ -332,7 +330,7 @@ export class RpcMachine implements Machine<RpcEvent>, PartHosts {
 
   /** See `OutboundHost`. */
   transmit(bytes: Uint8Array, to: SocketAddress, socket: RpcPort, ttl: number): void {
-    if (this.#outbox.length - this.#outboxStart < MAX_OUTBOX) this.#outbox.push({ bytes, to, socket, ttl });
+    if (this.#outbox.length < MAX_OUTBOX) this.#outbox.push({ bytes, to, socket, ttl });
   }
 
   /** The id that goes with messages from `socket`: only the server socket's address is what it is made of. */
@@ -420,7 +418,7 @@ export class RpcMachine implements Machine<RpcEvent>, PartHosts {
     // The reply outlives the datagram. If it is garbage, the request goes on waiting.
     const message = decode(replyMessage, datagram.slice());
     this.#outbound.settle(now, request);
-    const id = message.id !== undefined && equals(message.id, this.idOf(from)) ? message.id : undefined;
+    const id = message.id === undefined ? undefined : this.checkedId(message.id, from);
     const { to, token, closerNodes, error, value } = message;
     if (this.config.filterNode(from)) this.#learn(now, from, id, to, socket);
     const rttMs = now - request.sentAt;
@@ -442,7 +440,7 @@ export class RpcMachine implements Machine<RpcEvent>, PartHosts {
     }
     const node = this.keeper.hear(now, from, id);
     if (node === undefined || !isSample || now - node.sampledAt < SAMPLE_MS) return;
-    node.sampledAt = now;
+    node.sampledAt = Math.floor(now);
     this.state.sample(to);
   }
 }

@@ -50,7 +50,7 @@ export interface RpcOptions {
   readonly nodes?: readonly SocketAddress[];
   /** The local address; `0.0.0.0` by default. */
   readonly host?: string;
-  /** The port of the server socket, or the first and the one behind the last to try; a number tries five. 0, the default, is any. */
+  /** The first port to try for the server socket, of five, or the first and the one behind the last. 0, the default, is any. */
   readonly port?: number | readonly [from: number, to: number];
   /** Whether any port is taken if those of `port` are in use; true by default. */
   readonly anyPort?: boolean;
@@ -58,7 +58,7 @@ export interface RpcOptions {
   readonly ephemeral?: boolean;
   /** Whether a node that may choose becomes persistent in time; true by default. */
   readonly adaptive?: boolean;
-  /** Whether others may be unable to reach the node unasked, so that this has to be tested; true by default. */
+  /** Whether others may be unable to reach the node unasked, so that it has to be tested; true by default. False saves a socket. */
   readonly firewalled?: boolean;
   /** Whether that is tested at the start; true by default. */
   readonly quickFirewall?: boolean;

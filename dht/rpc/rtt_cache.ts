@@ -16,6 +16,7 @@ import {
   TIMEOUT_JITTER_MS,
 } from "./constants.ts";
 
+/** Times in sixteenths of a millisecond, and `at` in milliseconds: integers, since fractions would take memory of their own. */
 interface Rtt {
   average: number;
   deviation: number;
@@ -25,20 +26,30 @@ interface Rtt {
 /** Round trips to all nodes that make a rule for others. */
 const MIN_SAMPLES = 8;
 
+function make(now: number, rtt: number): Rtt {
+  const average = Math.round(16 * rtt);
+  return { average, deviation: average >> 1, at: Math.floor(now) };
+}
+
 function update(rtt: Rtt, now: number, sample: number): void {
-  rtt.deviation += (Math.abs(rtt.average - sample) - rtt.deviation) / 4;
-  rtt.average += (sample - rtt.average) / 8;
-  rtt.at = now;
+  const error = Math.round(16 * sample) - rtt.average;
+  rtt.deviation += (Math.abs(error) - rtt.deviation) >> 2;
+  rtt.average += error >> 3;
+  rtt.at = Math.floor(now);
+}
+
+/** Milliseconds: the average and so many deviations more, within bounds. */
+function bound({ average, deviation }: Rtt, deviations: number, max: number): number {
+  return Math.min(Math.max((average + deviations * deviation) / 16, MIN_TIMEOUT_MS), max);
 }
 
 const isFresh = (rtt: Rtt, now: number) => now - rtt.at <= RTT_MAX_AGE_MS;
-const clamp = (value: number, min: number, max: number) => Math.min(Math.max(value, min), max);
 
 /** Round-trip times by address, the latest {@linkcode MAX_RTTS} of them. */
 export class RttCache {
   readonly #random: Random;
   readonly #rtts = new Map<number | string, Rtt>();
-  readonly #overall: Rtt = { average: 0, deviation: 0, at: -Infinity };
+  #overall: Rtt | undefined;
   #samples = 0;
 
   /** An empty cache that takes its jitter from `random`. */
@@ -53,7 +64,8 @@ export class RttCache {
 
   /** A round trip to the address with the key `key` took `rtt` milliseconds. */
   put(now: number, key: number | string, rtt: number): void {
-    if (this.#samples++ === 0) Object.assign(this.#overall, { average: rtt, deviation: rtt / 2, at: now });
+    this.#samples++;
+    if (this.#overall === undefined) this.#overall = make(now, rtt);
     else update(this.#overall, now, rtt);
     const known = this.#rtts.get(key);
     if (known !== undefined) {
@@ -66,7 +78,7 @@ export class RttCache {
         break;
       }
     }
-    this.#rtts.set(key, { average: rtt, deviation: rtt / 2, at: now });
+    this.#rtts.set(key, make(now, rtt));
   }
 
   /** Milliseconds to wait for an answer to the try number `attempt`, counted from 1. */
@@ -75,13 +87,14 @@ export class RttCache {
     const later = Math.max(first, Math.min(first * 2 ** (attempt - 1), REQUEST_TIMEOUT_MS));
     return later + this.#random.below(TIMEOUT_JITTER_MS);
   }
+
   #first(now: number, key: number | string): number {
     const known = this.#rtts.get(key);
-    if (known !== undefined && isFresh(known, now)) {
-      return clamp(known.average + 2 * known.deviation, MIN_TIMEOUT_MS, MAX_TIMEOUT_MS);
-    }
+    if (known !== undefined && isFresh(known, now)) return bound(known, 2, MAX_TIMEOUT_MS);
     const overall = this.#overall;
-    if (this.#samples < MIN_SAMPLES || !isFresh(overall, now)) return FIRST_TIMEOUT_MS;
-    return clamp(overall.average + 4 * overall.deviation, MIN_TIMEOUT_MS, REQUEST_TIMEOUT_MS);
+    if (overall === undefined || this.#samples < MIN_SAMPLES || !isFresh(overall, now)) {
+      return FIRST_TIMEOUT_MS;
+    }
+    return bound(overall, 4, REQUEST_TIMEOUT_MS);
   }
 }

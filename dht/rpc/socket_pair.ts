@@ -1,4 +1,7 @@
-/** The two sockets of a node: one that others may write to, on a port that stays, and one that requests go out from. */
+/**
+ * The sockets of a node: one that others may write to, on a port that stays, and one that requests go out from while it is not
+ * known whether they can. A node that knows needs no second one.
+ */
 import { ConnectError } from "../../core/runtime/errors.ts";
 import type { RpcSocket, RpcSockets } from "./rpc_options.ts";
 
@@ -10,6 +13,8 @@ export interface SocketPairConfig {
   readonly ports: readonly number[];
   /** Whether another port will do. */
   readonly anyPort: boolean;
+  /** Whether requests go out from the same socket: nobody has to find out whether it can be reached. */
+  readonly isOne: boolean;
 }
 
 /** Binds both sockets, on the same ports as before if there was a before. */
@@ -39,11 +44,12 @@ export class SocketPair {
 
   /** Binds both. @throws {ConnectError} `ADDRESS_IN_USE` or `ADDRESS_UNUSABLE`; then neither is bound. */
   async bind(): Promise<{ server: RpcSocket; client: RpcSocket }> {
-    const { ports, anyPort } = this.#config;
+    const { ports, anyPort, isOne } = this.#config;
     const preferred = this.#serverPort === 0 ? ports : [this.#serverPort, ...ports];
     const server = await this.#bindFirst(preferred, anyPort || preferred.length === 0);
     try {
-      const client = await this.#bindFirst(this.#clientPort === 0 ? [] : [this.#clientPort], true);
+      const clientPorts = this.#clientPort === 0 ? [] : [this.#clientPort];
+      const client = isOne ? server : await this.#bindFirst(clientPorts, true);
       this.#server = server;
       this.#client = client;
       this.#serverPort = server.address.port;

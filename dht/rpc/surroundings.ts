@@ -1,4 +1,4 @@
-/** What happens to the host: it gets other addresses, or it sleeps. There is no portable news of either, so it has to be looked for. */
+/** What happens to the host: it gets other addresses, or it sleeps. There is no portable news of either: one has to look. */
 import type { Clock, Timer } from "../../core/runtime/runtime.ts";
 import { SLEEP_MS, TICK_MS } from "./constants.ts";
 

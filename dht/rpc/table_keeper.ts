@@ -4,9 +4,10 @@
  */
 import type { SocketAddress } from "../../encoding/address.ts";
 import { equals } from "../../encoding/bytes.ts";
-import { Command, MAX_CHECKS, MAX_REPINGS, OLD_MS, RECENT_MS, TICK_MS } from "./constants.ts";
+import { Command, MAX_CHECKS, MAX_PER_SUBNET, MAX_REPINGS, OLD_MS, RECENT_MS, TICK_MS } from "./constants.ts";
 import type { RpcContext } from "./context.ts";
 import { RoutingNode } from "./node.ts";
+import { NO_SUBNET, subnetOf } from "./node_id.ts";
 import type { OutgoingRequest, RequestFailure, RequestOwner } from "./outgoing_request.ts";
 import { RoutingTable } from "./table.ts";
 
@@ -24,8 +25,8 @@ export class TableKeeper {
   readonly #context: RpcContext;
   /** By address; who was heard of longest ago comes first. */
   readonly #nodes = new Map<number | string, RoutingNode>();
-  /** Addresses that are pinged because of what strangers said. */
-  readonly #checks = new Set<number | string>();
+  /** Addresses that are being asked whether they are there, with their subnets. */
+  readonly #checks = new Map<number | string, number>();
   #table: RoutingTable;
   #repings = 0;
   /** Whatever was known before this moment counts as old. */
@@ -63,7 +64,7 @@ export class TableKeeper {
   hear(now: number, from: SocketAddress, id: Uint8Array): RoutingNode | undefined {
     const known = this.#nodes.get(from.key);
     if (known === undefined) return this.#insert(now, new RoutingNode(id, from, now));
-    known.seenAt = known.pingedAt = now;
+    known.pingedAt = Math.floor(now);
     known.replies++;
     known.isDoubted = false;
     this.#nodes.delete(from.key);
@@ -71,11 +72,11 @@ export class TableKeeper {
     return known;
   }
 
-  /** A node with an id that is its own wrote from `from`. If there is room for it, it has to show that it gets what is sent there. */
+  /** A node with an id that is its own wrote from `from`. If there is room, it has to show that it gets what is sent there. */
   propose(now: number, from: SocketAddress, id: Uint8Array): void {
     if (this.#nodes.has(from.key) || !this.#mayCheck(from) || !this.#context.config.filterNode(from)) return;
     if (!this.#wouldTake(now, new RoutingNode(id, from, now))) return;
-    this.#checks.add(from.key);
+    this.#checks.set(from.key, subnetOf(from));
     const finish = () => void this.#checks.delete(from.key);
     // Its answer comes by `hear`.
     const owner: RequestOwner = { onReply: finish, onFailure: finish };
@@ -114,7 +115,7 @@ export class TableKeeper {
       nodes.push(node);
     }
     for (const node of nodes) {
-      if (node.pingedAt !== now && !this.#checks.has(node.address.key)) this.#check(now, node);
+      if (node.pingedAt !== Math.floor(now) && !this.#checks.has(node.address.key)) this.#check(now, node);
     }
   }
 
@@ -169,7 +170,7 @@ export class TableKeeper {
     if (!this.isSettled || this.#repings >= MAX_REPINGS) return undefined;
     let oldest: RoutingNode | undefined;
     for (const node of this.#table.bucketOf(id)) {
-      if (node.pingedAt === now) continue;
+      if (node.pingedAt === Math.floor(now)) continue;
       const isOlder = oldest === undefined || node.pingedAt < oldest.pingedAt ||
         (node.pingedAt === oldest.pingedAt && node.addedAt < oldest.addedAt);
       if (isOlder) oldest = node;
@@ -190,12 +191,18 @@ export class TableKeeper {
     });
   }
 
+  /** Whether one more may be asked because of what a stranger said: a few at a time, and two of a subnet. */
   #mayCheck(address: SocketAddress): boolean {
-    return this.#checks.size < MAX_CHECKS && !this.#checks.has(address.key);
+    if (this.#checks.size >= MAX_CHECKS || this.#checks.has(address.key)) return false;
+    const subnet = subnetOf(address);
+    if (subnet === NO_SUBNET) return true;
+    let count = 0;
+    for (const other of this.#checks.values()) if (other === subnet) count++;
+    return count < MAX_PER_SUBNET;
   }
 
   #check(now: number, node: RoutingNode): void {
-    this.#checks.add(node.address.key);
+    this.#checks.set(node.address.key, node.subnet);
     this.#ping(now, node, (_later, isAlive) => {
       this.#checks.delete(node.address.key);
       if (!isAlive) this.#remove(node);
@@ -205,7 +212,7 @@ export class TableKeeper {
   /** Asks `node`; it is alive if it answers with its id. */
   #ping(now: number, node: RoutingNode, onDone: (now: number, isAlive: boolean) => void): void {
     const { replies } = node;
-    node.pingedAt = now;
+    node.pingedAt = Math.floor(now);
     const owner: RequestOwner = {
       onReply: (later) => onDone(later, node.replies > replies),
       onFailure: (later: number, _request: OutgoingRequest, reason: RequestFailure) =>

@@ -383,3 +383,22 @@ test("R19: opening, suspending, resuming and closing in any order and at once en
   }
   await world.close();
 });
+
+test("R19: a node that is suspended at any moment of its start still gets ready, and leaves nothing behind", async () => {
+  for (let ms = 0; ms < 400; ms += 13) {
+    const world = new World(`suspended after ${ms}`);
+    const nodes = await world.swarm(6);
+    const node = world.make({ bootstrap: [world.addressOf(nodes[0]!)], ephemeral: false });
+    const ready = node.ready();
+    await world.pass(ms);
+    await world.go(node.suspend());
+    await world.pass(5000);
+    await world.go(node.resume());
+    await world.go(ready);
+    await world.pass(60_000);
+    assert.ok(node.size > 0);
+    assert.deepEqual([node.stats.requests.active, node.stats.queries.active], [0, 0]);
+    await world.close();
+    assert.deepEqual([node.stats.requests.active, node.stats.queries.active], [0, 0]);
+  }
+});

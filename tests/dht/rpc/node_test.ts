@@ -33,8 +33,10 @@ test("R1: an id goes out only from a persistent node and only from its server so
   const peer = await Peer.open(world);
   for (const node of [persistent, ephemeral]) void node.ping(peer.address).catch(() => {});
   await world.pass(100);
-  const client = persistent.clientSocket!;
-  void persistent.ping(peer.address, { socket: client }).catch(() => {});
+  const tested = world.make({ bootstrap: [world.addressOf(persistent)], ephemeral: false });
+  await world.go(tested.ready());
+  assert.notEqual(tested.id, undefined);
+  void tested.ping(peer.address, { socket: tested.clientSocket! }).catch(() => {});
   await world.pass(100);
   const ids = peer.heard.map(({ message }) => message.id && toHex(message.id));
   assert.deepEqual(ids, [toHex(world.idOf(world.addressOf(persistent))), undefined, undefined]);
@@ -107,8 +109,9 @@ test("R2: requests go out from the client socket while firewalled, else from the
   const peer = await Peer.open(world);
   for (const node of nodes) void node.ping(peer.address).catch(() => {});
   await world.pass(100);
-  const ports = peer.heard.map(({ from }) => from.port);
+  const ports = peer.heard.map(({ from }) => from.port).toSorted((a, b) => b - a);
   assert.deepEqual(ports, [nodes[0]!.clientSocket!.address.port, PORT]);
+  assert.equal(nodes[1]!.clientSocket, nodes[1]!.serverSocket, "a node that is told has one socket");
   assert.equal(nodes[1]!.address()!.port, PORT);
   await peer.socket.close();
   await world.close();

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { SeededRandom } from "../../../core/runtime/virtual.ts";
 import { CREDIT_BURST_BYTES, K, MAX_RTTS, MAX_SOURCES, MIN_WINDOW } from "../../../dht/rpc/constants.ts";
+import { Fifo } from "../../../dht/rpc/fifo.ts";
 import { Forwards } from "../../../dht/rpc/forwards.ts";
 import { type Health, NetworkHealth } from "../../../dht/rpc/health.ts";
 import { NatSampler } from "../../../dht/rpc/nat_sampler.ts";
@@ -238,4 +239,19 @@ test("D2: forwards are remembered for ten seconds, and no more than 4096 of them
   assert.ok(forwards.size <= 4096);
   forwards.add(60_000, a, 1);
   assert.equal(forwards.size, 1);
+});
+
+test("a queue gives what it was given, in order, and does not keep what is gone", () => {
+  const queue = new Fifo<{ n: number }>();
+  let [pushed, taken] = [0, 0];
+  for (let round = 0; round < 5000; round++) {
+    for (let i = 0; i < 3; i++) queue.push({ n: pushed++ });
+    for (let i = 0; i < (round < 2500 ? 2 : 4); i++) {
+      const item = queue.shift();
+      if (item !== undefined) assert.equal(item.n, taken++);
+    }
+    assert.equal(queue.length, pushed - taken);
+  }
+  queue.clear();
+  assert.equal(queue.shift(), undefined);
 });
