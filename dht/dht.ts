@@ -6,7 +6,6 @@ import { TypedEventTarget } from "../core/runtime/events.ts";
 import type { KeyPair } from "../core/runtime/crypto_provider.ts";
 import type { Runtime } from "../core/runtime/runtime.ts";
 import { loadSystemRuntime } from "../core/system_runtime.ts";
-import { SocketAddress } from "../encoding/address.ts";
 import type { DatagramNetwork } from "../transports/datagram.ts";
 import type { Discovery, Link, Listener, PeerRecord, Transport } from "../transports/transport.ts";
 import { lookupHost, udpNetwork } from "../transports/udp/mod.ts";
@@ -24,6 +23,7 @@ import { type DhtHealth, healthOf } from "./health.ts";
 import type { DhtPlugin, RegisteredPlugin } from "./plugins.ts";
 import type { RecordClient } from "./record_client.ts";
 import type { Rpc } from "./rpc/rpc.ts";
+import { bootstrapperOptions } from "./rpc/rpc_options.ts";
 import type { RpcEvents } from "./rpc/rpc_types.ts";
 import type { DhtServer, DhtServerOptions } from "./server.ts";
 import type { DhtStats } from "./stats.ts";
@@ -114,17 +114,7 @@ export class Dht extends TypedEventTarget<DhtEvents> implements Transport, Disco
     address: { readonly host: string; readonly port: number },
     options: DhtOptions = {},
   ): Dht {
-    const { host, port } = address;
-    const ownAddress = SocketAddress.of(host, port);
-    if (ownAddress.family !== 4 || ownAddress.bits === 0 || port === 0) {
-      throw new TypeError(
-        `Expected an IPv4 address and a port that others can write to, got ${host}:${port}`,
-      );
-    }
-    return new Dht(runtime, network, {
-      ...{ port, ownAddress, ephemeral: false, firewalled: false, anyPort: false, bootstrap: false },
-      ...options,
-    });
+    return new Dht(runtime, network, { ...bootstrapperOptions(address), ...options });
   }
 
   /** The identity of the node, unless a server or a connection has its own. */

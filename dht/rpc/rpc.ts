@@ -15,6 +15,7 @@ import type { OutgoingOptions, Reply } from "./outgoing_request.ts";
 import type { Query, QueryOptions } from "./query.ts";
 import { RpcMachine, type RpcTransmit } from "./rpc_machine.ts";
 import {
+  bootstrapperOptions,
   candidatePorts,
   resolveOptions,
   type RpcOptions,
@@ -118,22 +119,7 @@ export class Rpc extends TypedEventTarget<RpcEvents> implements AsyncDisposable 
     address: { readonly host: string; readonly port: number },
     options: RpcOptions = {},
   ): Rpc {
-    const { host, port } = address;
-    const ownAddress = SocketAddress.of(host, port);
-    if (ownAddress.family !== 4 || ownAddress.bits === 0 || port === 0) {
-      throw new TypeError(
-        `Expected an IPv4 address and a port that others can write to, got ${host}:${port}`,
-      );
-    }
-    return new Rpc(runtime, sockets, {
-      port,
-      ephemeral: false,
-      firewalled: false,
-      anyPort: false,
-      bootstrap: false,
-      ownAddress,
-      ...options,
-    });
+    return new Rpc(runtime, sockets, { ...bootstrapperOptions(address), ...options });
   }
 
   /** Binds the sockets and begins to look around. Resolves when the sockets are bound; see {@linkcode ready}. */

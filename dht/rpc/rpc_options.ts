@@ -147,3 +147,18 @@ export function resolveOptions(options: RpcOptions): RpcConfig {
     ownAddress: options.ownAddress,
   };
 }
+
+/**
+ * What makes a node the first of a network of its own: it is persistent at once, because it is told where others see it.
+ *
+ * @throws {TypeError} if `address` is none that others can write to.
+ */
+export function bootstrapperOptions(
+  { host, port }: { readonly host: string; readonly port: number },
+): RpcOptions {
+  const ownAddress = SocketAddress.of(host, port);
+  if (ownAddress.family !== 4 || ownAddress.bits === 0 || port === 0) {
+    throw new TypeError(`Expected an IPv4 address and a port that others can write to, got ${host}:${port}`);
+  }
+  return { port, ownAddress, ephemeral: false, firewalled: false, anyPort: false, bootstrap: false };
+}
