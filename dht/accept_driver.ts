@@ -1,90 +1,31 @@
 /** Connects the {@linkcode AcceptMachine} of a server to its policy, to sockets, streams and the clock. */
-import type { KeyPair } from "../core/runtime/crypto_provider.ts";
 import type { Timer } from "../core/runtime/runtime.ts";
 import { TraceLog } from "../core/runtime/trace.ts";
 import type { SocketAddress } from "../encoding/address.ts";
+import { toHex } from "../encoding/text.ts";
 import { DEFAULT_WINDOW, HEADER_BYTES, HEARTBEAT } from "../transports/udx/constants.ts";
 import { writeHeader } from "../transports/udx/packet.ts";
 import type { UdxSocket } from "../transports/udx/udx_socket.ts";
 import type { UdxStream } from "../transports/udx/udx_stream.ts";
+import { Attempt } from "./accept_attempt.ts";
+import type { AcceptConfig, AcceptHost, RelaySource } from "./accept_config.ts";
 import { AcceptMachine } from "./accept_machine.ts";
 import type { AcceptCounters, AcceptEvent } from "./accept_types.ts";
-import type { AttemptLimits } from "./attempt_limits.ts";
 import { ACCEPT_TIMEOUT_MS, MAX_ATTEMPTS, TRACE_EVENTS } from "./connect_constants.ts";
-import type { PathKind } from "./connect_types.ts";
 import type { DhtContext } from "./context.ts";
 import { DhtConnection } from "./dht_connection.ts";
 import type { HandshakeResult } from "./handshake.ts";
-import type { ReceivedNoisePayload, RelayInfo } from "./handshake_messages.ts";
+import type { RelayThrough } from "./handshake_messages.ts";
 import { localAddresses } from "./local_addresses.ts";
 import { Nudge } from "./nudge.ts";
 import { Firewall, MAX_HALF_OPEN_SOCKETS, MAX_REQUESTS } from "./punch/constants.ts";
 import { SecurePayload } from "./punch/payload.ts";
 import { PunchResponder } from "./punch/responder.ts";
-import type { SocketPool } from "./punch/socket_pool.ts";
 import { PunchDriver, type PunchLease } from "./punch_driver.ts";
+import { chooseRelay } from "./relay_choice.ts";
+import { RelayMeeting } from "./relay_meeting.ts";
+import { RELAY_TOKEN_BYTES } from "./relay_messages.ts";
 import type { ArrivedHandshake, ArrivedPunch, RoutedServer } from "./router.ts";
-
-/** Which peers a server wants. True = not this one. What it throws counts as true. */
-export type FirewallHook = (
-  remotePublicKey: Uint8Array,
-  payload: ReceivedNoisePayload,
-  clientAddress: SocketAddress,
-) => boolean | Promise<boolean>;
-
-/** Whether a server punches, given the NATs (each one of `Firewall`) on both sides. */
-export type HolepunchHook = (remoteFirewall: number, localFirewall: number) => boolean;
-
-/** A server with every choice made. */
-export interface AcceptConfig {
-  /** The identity of the server. */
-  readonly keyPair: KeyPair;
-  /** Which peers it wants. */
-  readonly firewall: FirewallHook;
-  /** Whether to punch; false = never. */
-  readonly holepunch: HolepunchHook | false;
-  /** Whether peers are told the addresses in the local network. */
-  readonly shareLocalAddress: boolean;
-  /** Whether sockets may serve another connection of the same peer. */
-  readonly reusableSocket: boolean;
-  /** Milliseconds that an attempt is remembered after its end. */
-  readonly clearWaitMs: number;
-  /** Silence of our own after which a connection shows that it is alive. */
-  readonly keepAliveMs: number;
-}
-
-/** What a server knows about the nodes that relay to it; an `Announcer` does. */
-export interface RelaySource {
-  /** They, and how they see it. */
-  readonly relays: readonly RelayInfo[];
-  /** They alone. */
-  readonly relayAddresses: readonly SocketAddress[];
-  /** Whether `address` is one of them, or was lately. */
-  isRelay(address: SocketAddress): boolean;
-}
-
-/** What belongs to one attempt. */
-class Attempt {
-  readonly trace: TraceLog;
-  stream: UdxStream | undefined;
-  connection: DhtConnection | undefined;
-  keys: { readonly result: HandshakeResult; readonly payload: ReceivedNoisePayload } | undefined;
-  punch: PunchDriver<PunchResponder> | undefined;
-  secure: SecurePayload | undefined;
-  /** Where the handshake came to, if no relay was between: knocks leave from there. */
-  arrival: UdxSocket | undefined;
-  pathKind: PathKind = "direct";
-  nudge: Nudge | undefined;
-  /** Whether the peer has acknowledged anything: from then on the path is settled. */
-  isSettled = false;
-  /** Answers to rounds, by number. */
-  readonly rounds = new Map<number, ArrivedPunch["answer"]>();
-  nextRound = 0;
-
-  constructor(trace: TraceLog) {
-    this.trace = trace;
-  }
-}
 
 /** Copies of handshakes whose answer is pending are forgotten beyond so many. */
 const MAX_PENDING_COPIES = MAX_ATTEMPTS;
@@ -92,7 +33,7 @@ const MAX_PENDING_COPIES = MAX_ATTEMPTS;
 /** See the head of the file. */
 export class AcceptDriver implements RoutedServer {
   readonly #context: DhtContext;
-  readonly #pool: SocketPool<UdxSocket>;
+  readonly #host: AcceptHost;
   readonly #config: AcceptConfig;
   readonly #relays: RelaySource;
   readonly #onConnection: (connection: DhtConnection) => void;
@@ -106,15 +47,13 @@ export class AcceptDriver implements RoutedServer {
 
   /** A server that nobody has dialed; connections whose peer has proven itself go to `onConnection`. */
   constructor(
-    context: DhtContext,
-    pool: SocketPool<UdxSocket>,
-    limits: AttemptLimits,
+    host: AcceptHost,
     config: AcceptConfig,
     relays: RelaySource,
     onConnection: (connection: DhtConnection) => void,
   ) {
+    const { context, limits } = this.#host = host;
     this.#context = context;
-    this.#pool = pool;
     this.#config = config;
     this.#relays = relays;
     this.#onConnection = onConnection;
@@ -159,7 +98,9 @@ export class AcceptDriver implements RoutedServer {
   /** See {@linkcode RoutedServer}. */
   onPunch({ id, payload, clientAddress, from, to, socket, answer }: ArrivedPunch): void {
     const attempt = this.#attempts.get(id);
-    if (this.#isQuiet || attempt?.punch === undefined || this.#machine.stateOf(id) !== "answered") return;
+    // Peers that are connected through a relay go on punching.
+    const isWaiting = this.#machine.stateOf(id) === "answered" || attempt?.meeting?.isRelayed === true;
+    if (this.#isQuiet || attempt?.punch === undefined || !isWaiting) return;
     const opened = attempt.secure!.open(payload);
     if (opened === undefined) return;
     const { punch, rounds } = attempt;
@@ -218,6 +159,8 @@ export class AcceptDriver implements RoutedServer {
         return;
       case "punch":
         return this.#startPunch(event);
+      case "relay":
+        return this.#meet(event);
       case "answer":
         return this.#answer(event);
       case "knock":
@@ -249,11 +192,11 @@ export class AcceptDriver implements RoutedServer {
     if (this.#attempts.get(id) !== attempt || this.#machine.stateOf(id) !== "deciding") return;
     const { endpoint } = this.#context;
     if (isDenied || !endpoint.hasRoom) this.#machine.deny(this.#now(), id);
-    else this.#allow(id, attempt);
+    else this.#allow(id, attempt, remotePublicKey);
     this.#turn();
   }
 
-  #allow(id: number, attempt: Attempt): void {
+  #allow(id: number, attempt: Attempt, remotePublicKey: Uint8Array): void {
     const { endpoint, rpc } = this.#context;
     attempt.stream = endpoint.createStream({
       firewall: (socket, from) => this.#onPacket(id, attempt, socket, from),
@@ -264,8 +207,19 @@ export class AcceptDriver implements RoutedServer {
       localAddresses: this.#config.shareLocalAddress ? localAddresses(this.#context) : [],
       relays: this.#relays.relays,
       relayAddresses: this.#relays.relayAddresses,
-      isBusy: this.#pool.halfOpenCount >= MAX_HALF_OPEN_SOCKETS,
+      relayThrough: this.#relayFor(remotePublicKey),
+      isBusy: this.#host.pool.halfOpenCount >= MAX_HALF_OPEN_SOCKETS,
     });
+  }
+
+  #relayFor(remotePublicKey: Uint8Array): RelayThrough | undefined {
+    const { random } = this.#context.runtime;
+    try {
+      const publicKey = chooseRelay(random, this.#config.relayThrough, remotePublicKey);
+      return publicKey && { publicKey, token: random.fill(new Uint8Array(RELAY_TOKEN_BYTES)) };
+    } catch {
+      return undefined; // as with the other hooks
+    }
   }
 
   #startPunch({ id, plan, isAwaited }: AcceptEvent & { readonly type: "punch" }): void {
@@ -276,14 +230,14 @@ export class AcceptDriver implements RoutedServer {
       ...{ random: runtime.random, budget: punchBudget, isFirewalled: rpc.firewalled },
       remoteFirewall: plan.remoteFirewall,
       allowsPrivate: rpc.natAddress?.isPrivate ?? false,
-      canWait: false,
+      canWait: plan.canWait,
       tokenOf: (address) => secure.token(address),
       now: this.#now(),
       mayPunch: (remote, local) => this.#mayPunch(remote, local),
     });
     const purpose = { publicKey: plan.remotePublicKey, host: plan.clientAddress.host };
     attempt.secure = secure;
-    attempt.punch = new PunchDriver(this.#context, this.#pool, purpose, responder, {
+    attempt.punch = new PunchDriver(this.#context, this.#host.pool, purpose, responder, {
       onReady: (lease) => {
         if (!isAwaited) return;
         this.#machine.handlePrepared(this.#now(), id, lease !== undefined);
@@ -312,6 +266,51 @@ export class AcceptDriver implements RoutedServer {
     }
   }
 
+  #meet({ id, relay, isInitiator, clientAddress }: AcceptEvent & { readonly type: "relay" }): void {
+    const attempt = this.#attempts.get(id)!;
+    const endDial = this.#host.limits.tryDialRelay(clientAddress.host);
+    if (endDial === undefined) {
+      attempt.trace.add("relay", "too many", {});
+      return this.#machine.handleRelayEnd(this.#now(), id);
+    }
+    attempt.trace.add("relay", "dial", { relay: toHex(relay.publicKey) });
+    const { stream, keys } = attempt;
+    const meeting = attempt.meeting = new RelayMeeting(this.#context, {
+      ...{ relay, isInitiator, stream: stream!, remoteId: keys!.payload.udx!.id },
+      dialRelay: this.#host.dialRelay,
+      onReady: () => {
+        endDial();
+        attempt.trace.add("relay", "met", {});
+        if (this.#machine.handlePacket(this.#now(), id)) {
+          meeting.start();
+          this.#open(id, attempt, stream!, keys!.result);
+        } else meeting.close(); // there is a direct way already
+        this.#turn();
+      },
+      onFailed: (error) => {
+        endDial();
+        attempt.trace.add("relay", "failed", { reason: error.message });
+        this.#machine.handleRelayEnd(this.#now(), id);
+        this.#turn();
+      },
+      onMoved: (isDirect) => this.#onMoved(id, attempt, isDirect),
+    });
+  }
+
+  /** The stream has left the relay for a way that the peer has found, or has gone back to it. */
+  #onMoved(id: number, attempt: Attempt, isDirect: boolean): void {
+    const { connection, punch } = attempt;
+    const { socket, remoteAddress } = attempt.stream!;
+    if (!isDirect || socket === undefined || remoteAddress === undefined || connection === undefined) return;
+    this.#note(attempt, socket, remoteAddress);
+    const lease = punch?.finish(socket);
+    if (lease !== undefined) this.#keep(connection, lease, attempt);
+    this.#countPath(attempt);
+    attempt.punch = undefined;
+    this.#machine.handlePunch(this.#now(), id, true);
+    this.#turn();
+  }
+
   #answer({ id, copies, noise, isFromPunchSocket }: AcceptEvent & { readonly type: "answer" }): void {
     const attempt = this.#attempts.get(id);
     const punch = isFromPunchSocket ? attempt?.punch : undefined;
@@ -338,8 +337,9 @@ export class AcceptDriver implements RoutedServer {
 
   /** A packet for the stream from where the stream does not send to. */
   #onPacket(id: number, attempt: Attempt, socket: UdxSocket, from: SocketAddress): boolean {
-    const { stream, keys } = attempt;
+    const { stream, keys, meeting } = attempt;
     if (stream === undefined || keys === undefined || from.port === 0) return false;
+    if (meeting?.isStarted === true) return meeting.handleStrayPacket(socket, from);
     const remoteId = keys.payload.udx!.id;
     if (!stream.isConnected) {
       if (!this.#machine.handlePacket(this.#now(), id)) return false;
@@ -358,8 +358,8 @@ export class AcceptDriver implements RoutedServer {
 
   #note(attempt: Attempt, socket: UdxSocket, from: SocketAddress): void {
     const isPunched = attempt.punch?.leaseOf(socket) !== undefined;
-    attempt.pathKind = isPunched ? "punched" : from.isPrivate && !from.isLoopback ? "lan" : "direct";
-    attempt.trace.add("accept", "path", { kind: attempt.pathKind, address: `${from}` });
+    attempt.directKind = isPunched ? "punched" : from.isPrivate && !from.isLoopback ? "lan" : "direct";
+    attempt.trace.add("accept", "path", { kind: attempt.directKind, address: `${from}` });
   }
 
   #open(id: number, attempt: Attempt, stream: UdxStream, { session }: HandshakeResult): void {
@@ -373,7 +373,9 @@ export class AcceptDriver implements RoutedServer {
       trace: () => attempt.trace.toArray(),
     });
     attempt.connection = connection;
-    attempt.nudge = new Nudge(this.#context.runtime.clock, stream, attempt.keys!.payload.udx!.id);
+    if (!attempt.isRelayed) {
+      attempt.nudge = new Nudge(this.#context.runtime.clock, stream, attempt.keys!.payload.udx!.id);
+    }
     void stream.flush().then((isAcked) => attempt.isSettled ||= isAcked);
     connection.opened.then(() => this.#onProven(id, attempt, connection), () => {
       this.#machine.handleStreamEnd(this.#now(), id);
@@ -385,17 +387,34 @@ export class AcceptDriver implements RoutedServer {
     if (this.#attempts.get(id) !== attempt || this.#machine.stateOf(id) !== "opening") return;
     this.#machine.handleProven(this.#now(), id);
     attempt.trace.add("accept", "open", { kind: attempt.pathKind });
-    this.#countPath(attempt);
-    const lease = attempt.punch?.finish(connection.socket);
-    if (lease !== undefined) this.#keep(connection, lease, attempt);
-    attempt.punch = undefined;
+    if (attempt.isRelayed) {
+      // Punching goes on, until there is a better way or nobody needs one.
+      connection.closed.catch(() => {}).finally(() => this.#leave(id, attempt));
+    } else {
+      this.#countPath(attempt);
+      attempt.meeting?.close();
+      const lease = attempt.punch?.finish(connection.socket);
+      if (lease !== undefined) this.#keep(connection, lease, attempt);
+      attempt.punch = undefined;
+      this.#machine.handlePunch(this.#now(), id, true);
+    }
     this.#turn();
     this.#onConnection(connection);
   }
 
-  #countPath({ pathKind, punch }: Attempt): void {
+  /** A connection that went through a relay is over. */
+  #leave(id: number, attempt: Attempt): void {
+    attempt.meeting!.close();
+    attempt.punch?.finish();
+    attempt.punch = undefined;
+    if (this.#attempts.get(id) !== attempt) return;
+    this.#machine.handlePunch(this.#now(), id, true);
+    this.#turn();
+  }
+
+  #countPath({ directKind, punch }: Attempt): void {
     const { punches } = this.#context.stats;
-    if (pathKind !== "punched") punches.open++;
+    if (directKind !== "punched") punches.open++;
     else if (punch !== undefined && punch.machine.localFirewall >= Firewall.Random) punches.random++;
     else punches.consistent++;
   }
@@ -405,19 +424,16 @@ export class AcceptDriver implements RoutedServer {
     lease.confirm();
     const { remotePublicKey, path } = connection;
     const isReusable = this.#config.reusableSocket && attempt.keys!.payload.udx!.reusableSocket;
-    if (isReusable && path.address !== undefined) this.#pool.addRoute(remotePublicKey, lease, path.address);
-    connection.closed.catch(() => this.#pool.dropRoute(remotePublicKey)).finally(() => lease.release());
+    if (isReusable && path.address !== undefined) {
+      this.#host.pool.addRoute(remotePublicKey, lease, path.address);
+    }
+    connection.closed.catch(() => this.#host.pool.dropRoute(remotePublicKey)).finally(() => lease.release());
   }
 
   #end(id: number, reason: string): void {
     const attempt = this.#attempts.get(id);
     if (attempt === undefined) return;
     attempt.trace.add("accept", "ended", { reason });
-    attempt.punch?.finish();
-    attempt.punch = undefined;
-    attempt.nudge?.stop();
-    attempt.connection?.abort();
-    attempt.stream?.destroy();
-    attempt.stream = undefined;
+    attempt.end();
   }
 }

@@ -28,7 +28,13 @@ import type {
   ResponderPlan,
 } from "./accept_types.ts";
 import type { CountedAttempt } from "./attempt_limits.ts";
-import { ACCEPT_TIMEOUT_MS, CLEAR_WAIT_MS, KNOCK_SCHEDULE_MS, MAX_COPIES } from "./connect_constants.ts";
+import {
+  ACCEPT_TIMEOUT_MS,
+  CLEAR_WAIT_MS,
+  CONFIRM_MS,
+  KNOCK_SCHEDULE_MS,
+  MAX_COPIES,
+} from "./connect_constants.ts";
 import { HANDSHAKE_VERSION } from "./constants.ts";
 import { mayBeFirstMessage, PeerHandshaking } from "./handshake.ts";
 import type { ReceivedNoisePayload } from "./handshake_messages.ts";
@@ -63,6 +69,12 @@ interface Attempt extends DeadlineEntry {
   /** Knocks that have gone out; `Infinity` if there are none to be made. */
   knocks: number;
   answeredAt: number;
+  /** Where to meet the peer, and when to go there. */
+  relay: AcceptEvent & { readonly type: "relay" } | undefined;
+  relayAt: number;
+  isMeeting: boolean;
+  /** Whether punching has begun that ends by itself. */
+  isPunching: boolean;
 }
 
 /** See the head of the file. */
@@ -137,6 +149,7 @@ export class AcceptMachine implements Machine<AcceptEvent> {
       until: now + ACCEPT_TIMEOUT_MS,
       knocks: Infinity,
       answeredAt: Infinity,
+      ...{ relay: undefined, relayAt: Infinity, isMeeting: false, isPunching: false },
       ...{ deadline: Infinity, deadlineIndex: -1, deadlineOrder: 0 },
     };
     this.#arm(attempt);
@@ -174,6 +187,13 @@ export class AcceptMachine implements Machine<AcceptEvent> {
     }
     const result = handshaking.finish();
     this.#emit({ type: "keys", id, result, payload });
+    const relay = facts.relayThrough ?? payload.relayThrough;
+    if (relay !== undefined && !isReached) {
+      const isInitiator = facts.relayThrough !== undefined;
+      attempt.relay = { type: "relay", id, relay, isInitiator, clientAddress };
+      // A peer that can reach us does so before.
+      attempt.relayAt = isOpen ? now + CONFIRM_MS : now;
+    }
     // A peer that we reach waits for us, unless it reaches us as well.
     if (isReached && !isOpen) attempt.knocks = 0;
     if (mustPunch) {
@@ -182,9 +202,11 @@ export class AcceptMachine implements Machine<AcceptEvent> {
         secret: result.punchSecret,
         remoteFirewall: payload.firewall,
         clientAddress,
+        canWait: relay !== undefined,
       };
       // In one local network the peer looks for our usual socket.
       const isAwaited = !isLocal(attempt, facts);
+      attempt.isPunching = plan.canWait;
       this.#emit({ type: "punch", id, plan, isAwaited });
       if (isAwaited) {
         this.#enter(attempt, "delayed");
@@ -202,13 +224,24 @@ export class AcceptMachine implements Machine<AcceptEvent> {
     this.#sendAnswer(now, attempt, "ready");
   }
 
-  /** Punching goes on beyond the time that a peer has for its first packet, or has come to its end. */
+  /** Punching goes on beyond the time that a peer has for its first packet, or has come to its end, good or bad. */
   handlePunch(now: number, id: number, isOver: boolean): void {
-    const attempt = this.#at(id, "answered");
+    const attempt = this.#attempts.get(id);
+    if (attempt === undefined || attempt.state === "ended") return;
+    attempt.isPunching = !isOver;
+    if (attempt.state === "answered") {
+      const hasMeeting = attempt.isMeeting || attempt.relay !== undefined;
+      if (isOver && !hasMeeting) return this.#end(now, attempt, "the punch came to nothing");
+      this.#extend(now, attempt, ACCEPT_TIMEOUT_MS);
+    } else if (attempt.state === "open") this.#extend(now, attempt, this.#clearWaitMs);
+  }
+
+  /** The peer was not met at the relay. */
+  handleRelayEnd(now: number, id: number): void {
+    const attempt = this.#attempts.get(id);
     if (attempt === undefined) return;
-    if (isOver) this.#end(now, attempt, "the punch came to nothing");
-    else attempt.until = Infinity; // a punch ends by itself
-    this.#arm(attempt);
+    attempt.isMeeting = false;
+    if (attempt.state === "answered") this.#extend(now, attempt, ACCEPT_TIMEOUT_MS);
   }
 
   /** A packet for the attempt's stream has come. True if it is the first one. */
@@ -218,6 +251,8 @@ export class AcceptMachine implements Machine<AcceptEvent> {
     this.#enter(attempt, "packet");
     attempt.until = now + ACCEPT_TIMEOUT_MS;
     attempt.knocks = Infinity;
+    attempt.relay = undefined;
+    attempt.isMeeting = false;
     this.#arm(attempt);
     return true;
   }
@@ -228,8 +263,7 @@ export class AcceptMachine implements Machine<AcceptEvent> {
     if (attempt === undefined) return;
     this.#enter(attempt, "proven");
     attempt.count.settle();
-    attempt.until = now + this.#clearWaitMs;
-    this.#arm(attempt);
+    this.#extend(now, attempt, this.#clearWaitMs);
   }
 
   /** The stream broke. */
@@ -269,8 +303,15 @@ export class AcceptMachine implements Machine<AcceptEvent> {
   }
 
   #arm(attempt: Attempt): void {
-    const knock = attempt.state === "answered" ? knockAt(attempt) : Infinity;
-    this.#deadlines.set(attempt, Math.min(attempt.until, knock));
+    const isWaiting = attempt.state === "answered";
+    const next = isWaiting ? Math.min(knockAt(attempt), relayAt(attempt)) : Infinity;
+    this.#deadlines.set(attempt, Math.min(attempt.until, next));
+  }
+
+  /** What is under way besides ends by itself: only then the clock of the state counts. */
+  #extend(now: number, attempt: Attempt, ms: number): void {
+    attempt.until = attempt.isPunching || attempt.isMeeting ? Infinity : now + ms;
+    this.#arm(attempt);
   }
 
   #onDue(now: number, attempt: Attempt): void {
@@ -278,6 +319,7 @@ export class AcceptMachine implements Machine<AcceptEvent> {
       attempt.knocks++;
       this.#emit({ type: "knock", id: attempt.id, to: attempt.handshake.clientAddress });
     }
+    if (attempt.state === "answered" && relayAt(attempt) <= now) this.#meet(now, attempt);
     if (attempt.until > now) {
       this.#arm(attempt);
     } else if (attempt.state === "open" || attempt.state === "ended") {
@@ -313,8 +355,15 @@ export class AcceptMachine implements Machine<AcceptEvent> {
     }
   }
 
+  #meet(now: number, attempt: Attempt): void {
+    this.#emit(attempt.relay!);
+    attempt.relay = undefined;
+    attempt.isMeeting = true;
+    this.#extend(now, attempt, ACCEPT_TIMEOUT_MS);
+  }
+
   #reply(attempt: Attempt, facts: AcceptFacts, error: number): Uint8Array | undefined {
-    const { ownAddress, localAddresses, relays, relayAddresses, streamId } = facts;
+    const { ownAddress, localAddresses, relays, relayAddresses, relayThrough, streamId } = facts;
     const isOpen = ownAddress !== undefined;
     try {
       return attempt.handshaking.send({
@@ -325,6 +374,7 @@ export class AcceptMachine implements Machine<AcceptEvent> {
         addresses6: [],
         udx: { reusableSocket: this.#options.reusableSocket, id: streamId, seq: 0 },
         secretStream: true,
+        relayThrough,
         relayAddresses: relayAddresses.length === 0 ? undefined : relayAddresses,
       });
     } catch (problem) {
@@ -336,19 +386,20 @@ export class AcceptMachine implements Machine<AcceptEvent> {
   #sendAnswer(now: number, attempt: Attempt, input: AcceptInput): void {
     this.#enter(attempt, input);
     attempt.answeredAt = now;
-    attempt.until = now + ACCEPT_TIMEOUT_MS;
-    this.#arm(attempt);
+    this.#extend(now, attempt, ACCEPT_TIMEOUT_MS);
     const { id, copies, answer: noise, isFromPunchSocket } = attempt;
     attempt.copies = [];
     this.#emit({ type: "answer", id, copies, noise: noise!, isFromPunchSocket });
+    if (relayAt(attempt) <= now && attempt.state === "answered") this.#meet(now, attempt);
   }
 
   #end(now: number, attempt: Attempt, reason: string): void {
     if (attempt.state === "answered" || attempt.state === "opening") this.counters.unproven++;
     this.#enter(attempt, "end");
     attempt.copies = [];
-    attempt.until = now + this.#clearWaitMs;
-    this.#arm(attempt);
+    attempt.relay = undefined;
+    attempt.isPunching = attempt.isMeeting = false;
+    this.#extend(now, attempt, this.#clearWaitMs);
     this.#emit({ type: "ended", id: attempt.id, reason });
   }
 
@@ -375,4 +426,8 @@ function isLocal({ handshake, payload }: Attempt, { localAddresses }: AcceptFact
 
 function knockAt({ knocks, answeredAt }: Attempt): number {
   return answeredAt + (KNOCK_SCHEDULE_MS[knocks] ?? Infinity);
+}
+
+function relayAt({ relay, relayAt }: Attempt): number {
+  return relay === undefined ? Infinity : relayAt;
 }

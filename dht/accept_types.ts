@@ -3,7 +3,7 @@ import type { KeyPair } from "../core/runtime/crypto_provider.ts";
 import type { SocketAddress } from "../encoding/address.ts";
 import type { AttemptLimits } from "./attempt_limits.ts";
 import type { HandshakeContext, HandshakeResult } from "./handshake.ts";
-import type { ReceivedNoisePayload, RelayInfo } from "./handshake_messages.ts";
+import type { ReceivedNoisePayload, RelayInfo, RelayThrough } from "./handshake_messages.ts";
 
 /** Where an attempt stands. */
 export type AcceptState = "deciding" | "preparing" | "answered" | "opening" | "open" | "ended";
@@ -34,6 +34,8 @@ export interface AcceptFacts {
   readonly relays: readonly RelayInfo[];
   /** Nodes that relay to it, for a later connection. */
   readonly relayAddresses: readonly SocketAddress[];
+  /** A blind relay of this side's choice to meet the peer at; undefined = none, so that the peer's counts. */
+  readonly relayThrough: RelayThrough | undefined;
   /** Whether there is no socket to be had for another punch: a peer that needs one is told to try later. */
   readonly isBusy: boolean;
 }
@@ -48,6 +50,8 @@ export interface ResponderPlan {
   readonly remoteFirewall: number;
   /** The peer as the relay sees it. */
   readonly clientAddress: SocketAddress;
+  /** Whether there is time, because the peers meet at a blind relay meanwhile. */
+  readonly canWait: boolean;
 }
 
 /** What an attempt wants done, or has come to. */
@@ -69,6 +73,17 @@ export type AcceptEvent =
   }
   /** Begin to be punched to. With `isAwaited`, call `handlePrepared` once there is a socket, or there will be none. */
   | { readonly type: "punch"; readonly id: number; readonly plan: ResponderPlan; readonly isAwaited: boolean }
+  /**
+   * Meet the peer at the relay: `handlePacket` when both are there, `handleRelayEnd` if they will not be. `isInitiator` = this side
+   * has named the relay.
+   */
+  | {
+    readonly type: "relay";
+    readonly id: number;
+    readonly relay: RelayThrough;
+    readonly isInitiator: boolean;
+    readonly clientAddress: SocketAddress;
+  }
   /** Answer the `copies`, from the socket to punch from or from where they came. */
   | {
     readonly type: "answer";

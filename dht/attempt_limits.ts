@@ -1,6 +1,6 @@
 /**
  * What strangers may cost a node that can be dialed: attempts that are remembered, in all, in the name of one address and over one
- * relay; and handshakes that are looked into within a second. Shared by all servers of a node.
+ * relay; handshakes that are looked into within a second; and dials to blind relays. Shared by all servers of a node.
  */
 import {
   MAX_ATTEMPTS,
@@ -8,6 +8,8 @@ import {
   MAX_ATTEMPTS_PER_RELAY,
   MAX_COUNTED_HOSTS,
   MAX_HANDSHAKES_PER_SECOND,
+  MAX_RELAY_DIALS,
+  MAX_RELAY_DIALS_PER_HOST,
 } from "./connect_constants.ts";
 
 /** Options of {@linkcode AttemptLimits}. */
@@ -20,6 +22,10 @@ export interface AttemptLimitsOptions {
   readonly maxPerRelay?: number;
   /** Handshakes of one address within a second; 64 by default. */
   readonly maxPerSecond?: number;
+  /** Dials to relays under way for peers that have not proven themselves; 32 by default. */
+  readonly maxRelayDials?: number;
+  /** Of these, in the name of one address; 4 by default. */
+  readonly maxRelayDialsPerHost?: number;
 }
 
 /** One attempt that counts until it is ended. */
@@ -53,7 +59,11 @@ export class AttemptLimits {
   readonly #maxPerSecond: number;
   readonly #byHost = new Counts();
   readonly #byRelay = new Counts();
+  readonly #maxRelayDials: number;
+  readonly #maxRelayDialsPerHost: number;
+  readonly #relayDialsByHost = new Counts();
   #attempts = 0;
+  #relayDials = 0;
   /** Handshakes since `#second`, by address. */
   readonly #recent = new Map<string, number>();
   #second = -Infinity;
@@ -64,6 +74,8 @@ export class AttemptLimits {
     this.#maxPerHost = options.maxPerHost ?? MAX_ATTEMPTS_PER_HOST;
     this.#maxPerRelay = options.maxPerRelay ?? MAX_ATTEMPTS_PER_RELAY;
     this.#maxPerSecond = options.maxPerSecond ?? MAX_HANDSHAKES_PER_SECOND;
+    this.#maxRelayDials = options.maxRelayDials ?? MAX_RELAY_DIALS;
+    this.#maxRelayDialsPerHost = options.maxRelayDialsPerHost ?? MAX_RELAY_DIALS_PER_HOST;
   }
 
   /** Attempts that are remembered. */
@@ -105,6 +117,25 @@ export class AttemptLimits {
         if (!isEnded) this.#attempts--;
         isEnded = true;
       },
+    };
+  }
+
+  /**
+   * Counts the dialing of a relay for a peer at `host` that has not proven itself; undefined if there are too many.
+   *
+   * @returns a function to be called once when the dial is over, or the peer has proven itself.
+   */
+  tryDialRelay(host: string): (() => void) | undefined {
+    if (this.#relayDials >= this.#maxRelayDials) return undefined;
+    if (this.#relayDialsByHost.of(host) >= this.#maxRelayDialsPerHost) return undefined;
+    this.#relayDials++;
+    this.#relayDialsByHost.add(host, 1);
+    let isOver = false;
+    return () => {
+      if (isOver) return;
+      isOver = true;
+      this.#relayDials--;
+      this.#relayDialsByHost.add(host, -1);
     };
   }
 }

@@ -28,6 +28,13 @@ export const CONFIRM_MS = 1500;
 /** Milliseconds that a peer gets in all, from the first chosen path on, to show that it is there. */
 export const OPEN_TIMEOUT_MS = 10_000;
 
+/** Milliseconds for meeting the peer at a blind relay, from dialing the relay on: the reference's number. */
+export const RELAY_MEETING_MS = 15_000;
+/** Relays that a node's servers dial at a time because a peer has named them, or for a peer that has not proven itself. */
+export const MAX_RELAY_DIALS = 32;
+/** Of these, dials for peers of one address. */
+export const MAX_RELAY_DIALS_PER_HOST = 4;
+
 /** Milliseconds that a handshake is remembered after its use, so that it is not answered a second time: the reference's number. */
 export const CLEAR_WAIT_MS = 10_000;
 /** Milliseconds that a dialing peer gets until its first packet: the reference's number. */

@@ -4,8 +4,8 @@
  *
  * ```text
  * finding --answered--> racing --path--> opening --proven--> open
- *    |                    |              |  ^ path: another one, as long as nothing was proven
- *    +-----failed---------+---failed-----+  +
+ *    |                    |              |  ^ path: another one,      ^ path: a direct one instead of a relay
+ *    +-----failed---------+---failed-----+  + as nothing was proven   +
  * ```
  *
  * Source of the rules: hyperdht 6.34.0, lib/connect.js. Different on purpose: a path counts only once the peer has shown its key on
@@ -16,16 +16,8 @@ import type { ErrorCode } from "../core/runtime/errors.ts";
 import type { Machine } from "../core/runtime/machine.ts";
 import type { TraceLog } from "../core/runtime/trace.ts";
 import type { SocketAddress } from "../encoding/address.ts";
-import {
-  CONFIRM_MS,
-  FIND_TIMEOUT_MS,
-  NO_ANSWER_MS,
-  OPEN_TIMEOUT_MS,
-  PARALLEL_HANDSHAKES,
-  PARALLEL_KNOWN_HANDSHAKES,
-  PASSIVE_TIMEOUT_MS,
-  ROUTE_HEAD_START_MS,
-} from "./connect_constants.ts";
+import { toHex } from "../encoding/text.ts";
+import { CONFIRM_MS, OPEN_TIMEOUT_MS, PASSIVE_TIMEOUT_MS } from "./connect_constants.ts";
 import type {
   ConnectAnswer,
   ConnectEvent,
@@ -36,18 +28,20 @@ import type {
   PunchPlan,
 } from "./connect_types.ts";
 import type { ReceivedNoisePayload } from "./handshake_messages.ts";
-import { failureMessage, lowerFirst, refusalOf, RELAY_ADVICE, UDP_ADVICE } from "./dial_error.ts";
+import { failureMessage, lowerFirst, refusalOf, RELAY_ADVICE } from "./dial_error.ts";
 import { Firewall } from "./punch/constants.ts";
 import { matchLanAddress } from "./punch/lan.ts";
-import { type RelayCandidate, RelayCandidates } from "./relay_candidates.ts";
+import type { RelayCandidate } from "./relay_candidates.ts";
+import { RelaySearch } from "./relay_search.ts";
 
+type MeetingPlace = ConnectEvent & { readonly type: "relay" };
 type ConnectInput = "answered" | "path" | "proven" | "failed";
 
 const TABLE: Readonly<Record<ConnectState, Partial<Readonly<Record<ConnectInput, ConnectState>>>>> = {
   finding: { answered: "racing", failed: "failed" },
   racing: { path: "opening", failed: "failed" },
   opening: { path: "opening", proven: "open", failed: "failed" },
-  open: {},
+  open: { path: "open" },
   failed: {},
 };
 
@@ -55,43 +49,34 @@ const TABLE: Readonly<Record<ConnectState, Partial<Readonly<Record<ConnectInput,
 export class ConnectMachine implements Machine<ConnectEvent> {
   readonly #options: ConnectOptions;
   readonly #events: ConnectEvent[] = [];
-  readonly #firstMessage: Uint8Array;
-  readonly #startedAt: number;
+  readonly #finding: RelaySearch;
   #state: ConnectState = "finding";
-  readonly #candidates = new RelayCandidates();
-  #searches = 0;
-  #isSearching = false;
-  #isKnownFirst: boolean;
-  #hasHeard = false;
-  #refusals = 0;
-  #searchAt = Infinity;
   #plan: PunchPlan | undefined;
+  /** Where the peer can be met, as long as nobody goes there. */
+  #meetingPlace: MeetingPlace | undefined;
   #isPunching = false;
   #isPinging = false;
+  #isMeeting = false;
   #hasPunchedAgain = false;
   #punchFailure: { readonly code: ErrorCode; readonly message: string } | undefined;
+  #relayFailure: Error | undefined;
   #path: PeerPath | undefined;
   /** Where the peer's stream came from before the answer did. */
   #early: PeerPath | undefined;
-  /** A hole that was made while another path was on trial. */
+  /** A hole that was made, or the relay, while another path was on trial. */
   #spare: PeerPath | undefined;
   #confirmAt = Infinity;
-  #endsAt: number;
+  #endsAt = Infinity;
 
   /** Begins at once. */
   constructor(options: ConnectOptions) {
     this.#options = options;
-    this.#startedAt = options.now;
-    this.#endsAt = options.now + FIND_TIMEOUT_MS;
-    this.#firstMessage = options.handshaking.send(options.payload);
-    this.#isKnownFirst = options.relays.length > 0;
-    if (options.route === undefined) {
-      this.#search();
-    } else {
-      this.#searchAt = options.now + ROUTE_HEAD_START_MS;
-      this.#candidates.add(options.route.address, options.route.socket);
-      this.#ask();
-    }
+    const { now, relays, route } = options;
+    this.#finding = new RelaySearch({
+      ...{ now, relays, route, noise: options.handshaking.send(options.payload) },
+      emit: (event) => this.#emit(event),
+      note: (what, data) => this.#note(what, data),
+    });
   }
 
   /** Where it stands. */
@@ -106,39 +91,29 @@ export class ConnectMachine implements Machine<ConnectEvent> {
 
   /** A node says that it knows the peer. */
   handleRelay(address: SocketAddress): void {
-    this.#hasHeard = true;
-    if (this.#state !== "finding") return;
-    this.#candidates.add(address);
-    this.#ask();
+    if (this.#state === "finding") this.#finding.handleRelay(address);
   }
 
   /** A node answered the search, with or without news. */
   handleSignOfLife(): void {
-    this.#hasHeard = true;
+    this.#finding.handleSignOfLife();
   }
 
   /** The search is over; with a reason if it did not work. */
-  handleSearchEnd(failure?: string): void {
+  handleSearchEnd(now: number, failure?: string): void {
     if (this.#state !== "finding") return;
-    this.#isSearching = false;
-    this.#note("search end", failure === undefined ? {} : { failure });
-    // Relays that were known before may all be gone: the second search does not begin with them.
-    if (this.#isKnownFirst && this.#searches < 2) this.#search();
-    else this.#giveUpIfDone();
+    this.#finding.handleSearchEnd(failure);
+    this.#giveUpIfDone(now);
   }
 
   /** The handshake `id` was answered. */
   handleAnswer(now: number, id: number, answer: ConnectAnswer): void {
-    const candidate = this.#candidates.settle(id);
-    this.#hasHeard = true;
+    const candidate = this.#finding.handleAnswer(id);
     if (this.#state !== "finding" || candidate === undefined) return;
     const payload = this.#options.handshaking.tryReceive(answer.noise);
     if (payload === undefined) {
-      this.#refusals++;
-      this.#note("bad answer", { relay: `${candidate.address}` });
-      this.#ask();
-      this.#giveUpIfDone();
-      return;
+      this.#finding.handleNonsense(candidate);
+      return this.#giveUpIfDone(now);
     }
     this.#enter("answered");
     this.#emit({ type: "stopSearch" });
@@ -153,13 +128,9 @@ export class ConnectMachine implements Machine<ConnectEvent> {
 
   /** The handshake `id` was not answered, or the node knows no way. */
   handleNoAnswer(now: number, id: number, reason: string): void {
-    const candidate = this.#candidates.settle(id);
-    if (this.#state !== "finding" || candidate === undefined) return;
-    this.#note("no answer", { relay: `${candidate.address}`, reason });
-    if (candidate.socket !== undefined) this.#searchAt = now;
-    this.#ask();
-    this.#startLateSearch(now);
-    this.#giveUpIfDone();
+    if (this.#state !== "finding") return;
+    this.#finding.handleNoAnswer(now, id, reason);
+    this.#giveUpIfDone(now);
   }
 
   /** A node answered from the peer's local address. Whether it is the peer shows on the path. */
@@ -180,9 +151,30 @@ export class ConnectMachine implements Machine<ConnectEvent> {
   /** A hole is made. */
   handlePunched(now: number, socket: object, address: SocketAddress): void {
     this.#isPunching = false;
-    this.#spare = { kind: "punched", socket, address };
-    const isWanted = this.#state === "racing" || (this.#state === "opening" && this.#confirmAt === Infinity);
-    if (isWanted) this.#take(now, this.#spare);
+    this.#offer(now, { kind: "punched", socket, address });
+  }
+
+  /** Both are at the relay, which is at `address`. */
+  handleRelayReady(now: number, socket: object, address: SocketAddress): void {
+    this.#isMeeting = false;
+    this.#offer(now, { kind: "relayed", socket, address });
+  }
+
+  /** The relay cannot be used: the peer did not come, or it has gone. */
+  handleRelayFailure(error: Error): void {
+    this.#isMeeting = false;
+    if (this.#spare?.kind === "relayed") this.#spare = undefined;
+    this.#relayFailure = error;
+    this.#note("relay failed", { reason: error.message });
+    this.#failIfAllWaysDo();
+  }
+
+  /** The stream has left the relay for a direct path, or has gone back there because that was silent. */
+  handleMoved(path: PeerPath): void {
+    if (this.#state !== "open" && this.#state !== "opening") return;
+    this.#path = path;
+    this.#note("moved", { kind: path.kind, address: `${path.address}` });
+    if (path.kind === "relayed") this.#punchAgain();
   }
 
   /** No hole could be made. */
@@ -235,10 +227,8 @@ export class ConnectMachine implements Machine<ConnectEvent> {
   /** See {@linkcode Machine.handleTimeout}. */
   handleTimeout(now: number): void {
     if (this.#state === "finding") {
-      this.#startLateSearch(now);
-      const isDeaf = !this.#hasHeard && now >= this.#startedAt + NO_ANSWER_MS;
-      if (isDeaf) this.#giveUp();
-      else if (now >= this.#endsAt) this.#giveUp();
+      this.#finding.handleTimeout(now);
+      this.#giveUpIfDone(now);
     } else if (this.#state === "racing" && now >= this.#endsAt) {
       this.#fail("PEER_CONNECTION_FAILED", "the peer has answered and then kept silent", "try again");
     } else if (this.#state === "opening") {
@@ -255,10 +245,8 @@ export class ConnectMachine implements Machine<ConnectEvent> {
   /** See {@linkcode Machine.nextTimeout}. */
   nextTimeout(): number {
     switch (this.#state) {
-      case "finding": {
-        const deafAt = this.#hasHeard ? Infinity : this.#startedAt + NO_ANSWER_MS;
-        return Math.min(this.#endsAt, deafAt, this.#searchAt);
-      }
+      case "finding":
+        return this.#finding.nextTimeout();
       case "racing":
         return this.#endsAt;
       case "opening":
@@ -295,51 +283,8 @@ export class ConnectMachine implements Machine<ConnectEvent> {
     this.#emit({ type: "failed", code, phase, message: failureMessage(phase, reason, advice) });
   }
 
-  // --- Finding ---
-
-  #search(): void {
-    this.#searchAt = Infinity;
-    const nodes = this.#searches === 0 ? this.#options.relays : [];
-    for (const address of nodes) this.#candidates.add(address);
-    this.#searches++;
-    this.#isSearching = true;
-    this.#note("search", { known: nodes.length });
-    this.#emit({ type: "search", nodes });
-    this.#ask();
-  }
-
-  #startLateSearch(now: number): void {
-    if (now >= this.#searchAt) this.#search();
-  }
-
-  #ask(): void {
-    const parallel = this.#isKnownFirst ? PARALLEL_KNOWN_HANDSHAKES : PARALLEL_HANDSHAKES;
-    let next: ReturnType<RelayCandidates["next"]>;
-    while ((next = this.#candidates.next(parallel)) !== undefined) {
-      const { id, candidate: { address: to, socket } } = next;
-      this.#note("handshake", { relay: `${to}` });
-      this.#emit({ type: "handshake", id, to, noise: this.#firstMessage, socket });
-    }
-  }
-
-  #giveUpIfDone(): void {
-    const isDone = !this.#isSearching && this.#searchAt === Infinity && this.#candidates.isIdle;
-    if (this.#state === "finding" && isDone) this.#giveUp();
-  }
-
-  #giveUp(): void {
-    const { tried } = this.#candidates;
-    if (!this.#hasHeard) {
-      this.#fail("PEER_NOT_FOUND", "no node of the DHT answers", UDP_ADVICE);
-    } else if (tried === 0) {
-      this.#fail("PEER_NOT_FOUND", "no node knows the peer", "check the key, and that the peer listens");
-    } else {
-      const why = this.#refusals > 0
-        ? "relays answer, but not in the peer's name"
-        : "the peer does not answer";
-      const reason = `${why} (${tried} ${tried === 1 ? "relay" : "relays"} tried)`;
-      this.#fail("PEER_CONNECTION_FAILED", reason, "it may just have left, or refuse us: try later");
-    }
+  #giveUpIfDone(now: number): void {
+    if (this.#state === "finding" && this.#finding.isOver(now)) this.#fail(...this.#finding.failure);
   }
 
   // --- Racing ---
@@ -358,6 +303,7 @@ export class ConnectMachine implements Machine<ConnectEvent> {
     const result = this.#options.handshaking.finish();
     this.#emit({ type: "keys", result, payload });
     this.#endsAt = now + PASSIVE_TIMEOUT_MS;
+    this.#meetingPlace = this.#placeToMeet(payload);
     if (this.#early !== undefined) return this.#take(now, this.#early);
     const { serverAddress, clientAddress, isRelayed, socket } = answer;
     const relays = payload.holepunch?.relays ?? [];
@@ -388,8 +334,26 @@ export class ConnectMachine implements Machine<ConnectEvent> {
       serverAddress,
       serverRelay: relays.find(({ relayAddress }) => relayAddress.equals(clientRelay)) ?? relays[0]!,
       fastOpen: this.#options.fastOpen,
+      canWait: this.#meetingPlace !== undefined,
     };
+    this.#meet();
     this.#punch(this.#plan);
+  }
+
+  /** The relay that the peer has named; else the one that this side has. */
+  #placeToMeet({ relayThrough }: ReceivedNoisePayload): MeetingPlace | undefined {
+    const { mayRelay, payload } = this.#options;
+    const relay = relayThrough ?? payload.relayThrough;
+    if (!mayRelay || relay === undefined) return undefined;
+    return { type: "relay", relay, isInitiator: relayThrough === undefined };
+  }
+
+  #meet(): void {
+    if (this.#meetingPlace === undefined) return;
+    this.#isMeeting = true;
+    this.#note("relay", { relay: toHex(this.#meetingPlace.relay.publicKey) });
+    this.#emit(this.#meetingPlace);
+    this.#meetingPlace = undefined;
   }
 
   /** Both sides have the same address outside: perhaps they are in one local network. */
@@ -427,24 +391,43 @@ export class ConnectMachine implements Machine<ConnectEvent> {
     this.#emit({ type: "path", path });
   }
 
-  /** The path is silent: a hole that is made with the peer's consent may be better. */
+  /** There is another path: a direct one is better than a relay, and any is better than one that is silent. */
+  #offer(now: number, path: PeerPath): void {
+    const isSilent = this.#state === "opening" && this.#confirmAt === Infinity;
+    const isUpgrade = this.#path?.kind === "relayed" && path.kind !== "relayed" && this.#state !== "failed";
+    if (this.#state === "racing" || isSilent || isUpgrade) this.#take(now, path);
+    else if (this.#spare?.kind !== "punched") this.#spare = path;
+  }
+
+  /** The path is silent: a hole that is made with the peer's consent may be better, and a relay is better than nothing. */
   #reconsider(now: number): void {
     this.#note("path silent", { kind: this.#path!.kind });
-    if (this.#spare !== undefined && this.#spare !== this.#path) {
-      this.#take(now, this.#spare);
-    } else if (!this.#isPunching && this.#plan !== undefined && !this.#hasPunchedAgain) {
-      this.#hasPunchedAgain = true;
-      this.#isPunching = true;
-      this.#emit({ type: "punch", plan: { ...this.#plan, fastOpen: false } });
-    }
+    const spare = this.#spare;
+    this.#spare = undefined;
+    if (spare !== undefined) return this.#take(now, spare);
+    this.#meet();
+    this.#punchAgain();
+  }
+
+  #punchAgain(): void {
+    if (this.#isPunching || this.#plan === undefined || this.#hasPunchedAgain) return;
+    this.#hasPunchedAgain = true;
+    this.#isPunching = true;
+    this.#emit({ type: "punch", plan: { ...this.#plan, fastOpen: false } });
   }
 
   #failIfAllWaysDo(): void {
-    if (this.#state !== "racing" || this.#isPunching || this.#isPinging) return;
+    if (this.#state !== "racing" || this.#isPunching || this.#isPinging || this.#isMeeting) return;
     const { code, message } = this.#punchFailure ?? {
       code: "CANNOT_HOLEPUNCH",
       message: "The peer cannot be punched to",
     };
-    this.#fail(code, lowerFirst(message), RELAY_ADVICE);
+    if (this.#relayFailure === undefined) return this.#fail(code, lowerFirst(message), RELAY_ADVICE);
+    const why = lowerFirst(this.#relayFailure.message);
+    this.#fail(
+      code,
+      `there is no direct way (${code}), and the relay is of no use: ${why}`,
+      "try another relay",
+    );
   }
 }

@@ -3,7 +3,7 @@ import type { ErrorCode } from "../core/runtime/errors.ts";
 import type { TraceLog } from "../core/runtime/trace.ts";
 import type { SocketAddress } from "../encoding/address.ts";
 import type { HandshakeResult, PeerHandshaking } from "./handshake.ts";
-import type { NoisePayload, ReceivedNoisePayload, RelayInfo } from "./handshake_messages.ts";
+import type { NoisePayload, ReceivedNoisePayload, RelayInfo, RelayThrough } from "./handshake_messages.ts";
 
 /** How two peers are connected. */
 export type PathKind = "direct" | "lan" | "punched" | "relayed";
@@ -37,6 +37,8 @@ export interface PunchPlan {
   readonly serverRelay: RelayInfo;
   /** Whether to try the way that needs no agreement first. */
   readonly fastOpen: boolean;
+  /** Whether there is time, because the peers meet at a relay meanwhile. */
+  readonly canWait: boolean;
 }
 
 /** What a dial wants done, or has come to. */
@@ -57,9 +59,14 @@ export type ConnectEvent =
   | { readonly type: "ping"; readonly to: SocketAddress }
   /** Punch: `handlePunched` or `handlePunchFailure`. Replaces one that has ended. */
   | { readonly type: "punch"; readonly plan: PunchPlan }
+  /** Meet the peer at the relay: `handleRelayReady` or `handleRelayFailure`. `isInitiator` = this side has named the relay. */
+  | { readonly type: "relay"; readonly relay: RelayThrough; readonly isInitiator: boolean }
   /** The keys are agreed on. */
   | { readonly type: "keys"; readonly result: HandshakeResult; readonly payload: ReceivedNoisePayload }
-  /** Send the stream along this path from now on; until then it went nowhere, or along another. */
+  /**
+   * Send the stream along this path from now on; until then it went nowhere, or along another. From a relay it is to move without
+   * losing a byte.
+   */
   | { readonly type: "path"; readonly path: PeerPath }
   /** It did not work. */
   | {
@@ -87,6 +94,8 @@ export interface ConnectOptions {
   readonly sockets: { readonly server: object; readonly current: object };
   /** See {@linkcode PunchPlan.fastOpen}. */
   readonly fastOpen: boolean;
+  /** Whether the peer may be met at a relay, whoever names it. */
+  readonly mayRelay: boolean;
   /** Takes notes. */
   readonly trace: Pick<TraceLog, "add">;
 }

@@ -11,6 +11,8 @@ import type { DhtContext, DhtService } from "./context.ts";
 import { Dial } from "./dial.ts";
 import type { DhtConnection } from "./dht_connection.ts";
 import { SocketPool } from "./punch/socket_pool.ts";
+import { chooseRelay, type RelayChoice } from "./relay_choice.ts";
+import type { DialRelay } from "./relay_meeting.ts";
 import type { Router } from "./router.ts";
 import { DhtServer, type DhtServerOptions } from "./server.ts";
 
@@ -30,8 +32,11 @@ export interface ConnectOptions {
   readonly reusableSocket?: boolean;
   /** Takes part in a pool, which has one connection to each peer. */
   readonly pool?: ConnectionPool;
-  /** A relay that cannot read what passes. Not available yet: a `TypeError`. */
-  readonly relayThrough?: Uint8Array;
+  /**
+   * A blind relay to meet the peer at while a direct way is looked for; the connection moves there when one is found. The relay
+   * that the peer names comes first. None by default.
+   */
+  readonly relayThrough?: RelayChoice;
 }
 
 /** Dials that one node may have under way. */
@@ -46,6 +51,8 @@ export class Connector implements DhtService {
   readonly #context: DhtContext;
   readonly #router: Router;
   readonly #dials = new Set<Dial>();
+  /** As the node itself, and without another relay between. */
+  readonly #dialRelay: DialRelay = (publicKey, signal) => this.#dial(publicKey, [], { signal }, undefined);
 
   /** Adds itself to the services of the node, whose requests `router` gets. */
   constructor(context: DhtContext, router: Router, options: { readonly limits?: AttemptLimitsOptions } = {}) {
@@ -74,17 +81,16 @@ export class Connector implements DhtService {
    */
   async connect(to: DhtAddressLike, options: ConnectOptions = {}): Promise<DhtConnection> {
     const { publicKey, relayAddresses } = parseDhtAddress(to);
-    if (options.relayThrough !== undefined) {
-      throw new TypeError("Connecting through a blind relay is not possible yet: leave relayThrough out");
-    }
-    const start = () => this.#dial(publicKey, options.relayAddresses ?? relayAddresses, options);
+    const given = options.relayAddresses ?? relayAddresses;
+    const start = () => this.#dial(publicKey, given, options, this.#dialRelay);
     return await (options.pool === undefined ? start() : options.pool.connect(publicKey, start));
   }
 
   /** A server that does not listen yet. */
   createServer(options: DhtServerOptions = {}): DhtServer {
     const { limits, sockets: pool } = this;
-    return new DhtServer({ context: this.#context, router: this.#router, pool, limits }, options);
+    const host = { context: this.#context, router: this.#router, pool, limits, dialRelay: this.#dialRelay };
+    return new DhtServer(host, options);
   }
 
   /** A pool of connections, one to each peer. */
@@ -132,6 +138,7 @@ export class Connector implements DhtService {
     remotePublicKey: Uint8Array,
     relayAddresses: readonly SocketAddress[],
     options: ConnectOptions,
+    dialRelay: DialRelay | undefined,
   ): Promise<DhtConnection> {
     const { signal } = options;
     signal?.throwIfAborted();
@@ -150,6 +157,8 @@ export class Connector implements DhtService {
       fastOpen: options.fastOpen ?? true,
       reusableSocket: options.reusableSocket ?? false,
       keepAliveMs: context.config.connectionKeepAliveMs,
+      relayThrough: dialRelay && chooseRelay(context.runtime.random, options.relayThrough, remotePublicKey),
+      dialRelay,
     }, { server, current });
     this.#dials.add(dial);
     const onAbort = () => dial.cancel(signal?.reason);

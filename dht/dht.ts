@@ -18,7 +18,7 @@ import type { DhtConnection } from "./dht_connection.ts";
 import { DhtDiscovery } from "./dht_discovery.ts";
 import { DhtNode } from "./dht_node.ts";
 import type { DhtOptions } from "./dht_options.ts";
-import { DhtTransport, type TransportIdentity } from "./dht_transport.ts";
+import { type DhtDialOptions, DhtTransport, type TransportIdentity } from "./dht_transport.ts";
 import { type DhtHealth, healthOf } from "./health.ts";
 import type { DhtPlugin, RegisteredPlugin } from "./plugins.ts";
 import type { RecordClient } from "./record_client.ts";
@@ -206,7 +206,7 @@ export class Dht extends TypedEventTarget<DhtEvents> implements Transport, Disco
   }
 
   /** See `Transport`: dials `dht:<key>` as the node itself. The link carries a `connection`. */
-  dial(address: string, options: { readonly signal?: AbortSignal } = {}): Promise<Link> {
+  dial(address: string, options: DhtDialOptions = {}): Promise<Link> {
     return this.#transport.dial(address, options);
   }
 

@@ -11,6 +11,16 @@ export interface TransportIdentity {
   readonly keyPair: KeyPair;
   /** Turns peers away before they cost anything more; all are welcome by default. */
   isDenied?(remotePublicKey: Uint8Array): boolean | Promise<boolean>;
+  /** Public keys of blind relays at which a peer may be met, if need be; none by default. */
+  relaysFor?(remotePublicKey: Uint8Array): readonly Uint8Array[] | undefined;
+}
+
+/** Options of {@linkcode DhtTransport.dial}. */
+export interface DhtDialOptions {
+  /** Gives up. */
+  readonly signal?: AbortSignal;
+  /** Blind relays at which the peer may be met. */
+  readonly relayThrough?: readonly Uint8Array[];
 }
 
 /** See the head of the file. */
@@ -27,13 +37,9 @@ export class DhtTransport implements Transport {
   }
 
   /** See {@linkcode Transport.dial}: finds the peer, and makes an encrypted connection on the best way to it. */
-  async dial(address: string, options: { readonly signal?: AbortSignal }): Promise<Link> {
+  async dial(address: string, options: DhtDialOptions): Promise<Link> {
     const { keyPair } = this.#identity;
-    const { signal } = options;
-    const connection = await this.#connector.connect(parseDhtAddress(address), {
-      keyPair,
-      ...(signal === undefined ? {} : { signal }),
-    });
+    const connection = await this.#connector.connect(parseDhtAddress(address), { keyPair, ...options });
     return linkOf(connection);
   }
 
@@ -46,6 +52,7 @@ export class DhtTransport implements Transport {
     const { keyPair } = this.#identity;
     const server = this.#connector.createServer({
       firewall: (publicKey) => this.#identity.isDenied?.(publicKey) ?? false,
+      relayThrough: (publicKey) => this.#identity.relaysFor?.(publicKey),
     });
     server.on("connection", ({ detail }) => onLink(linkOf(detail.connection)));
     const onAbort = () => void server.close();

@@ -19,23 +19,23 @@ import type {
   ConnectEvent,
   ConnectOptions as ConnectMachineOptions,
   ConnectState,
+  PathKind,
   PeerPath,
-  PunchPlan,
 } from "./connect_types.ts";
 import { Command } from "./constants.ts";
 import type { DhtContext } from "./context.ts";
 import { DhtConnection } from "./dht_connection.ts";
 import { DialError } from "./dial_error.ts";
+import { DialPunch } from "./dial_punch.ts";
 import { type HandshakeResult, PeerHandshaking } from "./handshake.ts";
 import type { ReceivedNoisePayload } from "./handshake_messages.ts";
 import { localAddresses } from "./local_addresses.ts";
 import { Nudge } from "./nudge.ts";
 import { Firewall, PayloadError } from "./punch/constants.ts";
-import { PunchInitiator } from "./punch/initiator.ts";
-import { SecurePayload } from "./punch/payload.ts";
 import type { SocketPool } from "./punch/socket_pool.ts";
-import { PunchDriver, type PunchLease } from "./punch_driver.ts";
-import { encodeHandshakeRequest, encodePunchRequest, readHandshakeReply, readPunchReply } from "./router.ts";
+import { type DialRelay, RelayMeeting } from "./relay_meeting.ts";
+import { RELAY_TOKEN_BYTES } from "./relay_messages.ts";
+import { encodeHandshakeRequest, readHandshakeReply } from "./router.ts";
 import { targetOf } from "./signables.ts";
 
 /** A dial with every choice made. */
@@ -54,6 +54,10 @@ export interface DialConfig {
   readonly reusableSocket: boolean;
   /** Silence of our own after which the connection shows that it is alive. */
   readonly keepAliveMs: number;
+  /** The relay to meet the peer at, if the peer names none. */
+  readonly relayThrough: Uint8Array | undefined;
+  /** Connects to a relay; undefined = the peer may not be met at one. */
+  readonly dialRelay: DialRelay | undefined;
 }
 
 /** See the head of the file. */
@@ -78,11 +82,11 @@ export class Dial {
   #keys: { readonly result: HandshakeResult; readonly payload: ReceivedNoisePayload } | undefined;
   #connection: DhtConnection | undefined;
   #nudge: Nudge | undefined;
-  #punch: PunchDriver<PunchInitiator> | undefined;
-  /** The sockets of punches that have ended well: one of them may be the one. */
-  readonly #holes: PunchLease[] = [];
-  #rounds = 0;
+  readonly #punch: DialPunch;
+  #meeting: RelayMeeting | undefined;
   #isTurning = false;
+  /** Whether the connection is the caller's: what goes on is the search for a better way. */
+  #isDelivered = false;
   #isDone = false;
 
   /** Begins at once. `sockets` are those of the node. */
@@ -103,6 +107,19 @@ export class Dial {
     this.#stream = context.endpoint.createStream({
       firewall: (socket, from) => this.#onStrayPacket(socket, from),
     });
+    this.#punch = new DialPunch(context, pool, {
+      target: this.#target,
+      remotePublicKey: config.remotePublicKey,
+      trace: this.#trace,
+      onHole: (socket, address) => {
+        this.#machine.handlePunched(this.#now(), socket, address);
+        this.#turn();
+      },
+      onFailed: (code, message) => {
+        this.#machine.handlePunchFailure(code, message);
+        this.#turn();
+      },
+    });
     const own = rpc.remoteAddress();
     const local = config.localConnection ? localAddresses(context) : [];
     const route = config.reusableSocket ? pool.route(config.remotePublicKey) : undefined;
@@ -119,12 +136,17 @@ export class Dial {
         addresses6: [],
         udx: { reusableSocket: config.reusableSocket, id: this.#stream.id, seq: 0 },
         secretStream: true,
+        relayThrough: config.relayThrough && {
+          publicKey: config.relayThrough,
+          token: runtime.random.fill(new Uint8Array(RELAY_TOKEN_BYTES)),
+        },
       },
       relays: known === undefined ? given : [known, ...given],
       route: route && { socket: route.lease.socket, address: route.address },
       localAddresses: local,
       sockets,
       fastOpen: config.fastOpen,
+      mayRelay: config.dialRelay !== undefined,
       trace: this.#trace,
     };
     this.#machine = this.#begin(options);
@@ -139,9 +161,9 @@ export class Dial {
 
   /** Gives up, unless the connection is open already. */
   cancel(reason: unknown): void {
-    if (this.#isDone) return;
+    if (this.#isDone || this.#isDelivered) return;
     this.#machine.cancel();
-    this.#close();
+    this.#end();
     this.#result.reject(reason);
   }
 
@@ -189,7 +211,9 @@ export class Dial {
       case "ping":
         return void this.#ping(event.to);
       case "punch":
-        return this.#startPunch(event.plan);
+        return this.#punch.start(event.plan);
+      case "relay":
+        return this.#meet(event);
       case "keys":
         this.#keys = event;
         return;
@@ -218,7 +242,7 @@ export class Dial {
       failure = toError(error).message;
     }
     if (this.#isDone || signal.aborted) return;
-    this.#machine.handleSearchEnd(failure);
+    this.#machine.handleSearchEnd(this.#now(), failure);
     this.#turn();
   }
 
@@ -258,124 +282,80 @@ export class Dial {
     this.#turn();
   }
 
-  // --- Punching ---
-
-  #startPunch(plan: PunchPlan): void {
-    this.#punch?.finish();
-    const { runtime, punchBudget, rpc, stats } = this.#context;
-    const secure = new SecurePayload(runtime, plan.secret);
-    const { clientRelay, serverAddress, serverRelay, remoteFirewall, fastOpen } = plan;
-    const initiator = new PunchInitiator({
-      ...{ random: runtime.random, budget: punchBudget, isFirewalled: rpc.firewalled },
-      ...{ clientRelay, serverAddress, serverRelay, remoteFirewall, fastOpen },
-      allowsPrivate: rpc.natAddress?.isPrivate ?? false,
-      canWait: false,
-      tokenOf: (address) => secure.token(address),
-    });
-    const purpose = { publicKey: this.#config.remotePublicKey, host: serverAddress.host };
-    const roundOffset = this.#rounds;
-    const punch = new PunchDriver(this.#context, this.#pool, purpose, initiator, {
-      onRound: (event, lease) => {
-        const round = event.payload.round + roundOffset;
-        this.#rounds = round + 1;
-        void this.#sendRound(
-          punch,
-          plan.id,
-          secure,
-          { ...event, payload: { ...event.payload, round } },
-          lease,
-        );
-      },
-      onConnected: (lease, address) => {
-        const isRandom = Math.max(initiator.localFirewall, remoteFirewall) >= Firewall.Random;
-        stats.punches[isRandom ? "random" : "consistent"]++;
-        this.#note("hole", { address: `${address}`, localFirewall: initiator.localFirewall });
-        this.#holes.push(lease);
-        this.#machine.handlePunched(this.#now(), lease.socket, address);
+  #meet({ relay, isInitiator }: ConnectEvent & { readonly type: "relay" }): void {
+    const meeting = new RelayMeeting(this.#context, {
+      ...{ relay, isInitiator, stream: this.#stream, remoteId: this.#keys!.payload.udx!.id },
+      dialRelay: this.#config.dialRelay!,
+      onReady: () => {
+        const { socket, address } = meeting.relayedBy!;
+        this.#machine.handleRelayReady(this.#now(), socket, address);
         this.#turn();
       },
-      onFailed: (code, message) => {
-        this.#note("no hole", { code, localFirewall: initiator.localFirewall });
-        this.#machine.handlePunchFailure(code, message);
+      onFailed: (error) => {
+        this.#machine.handleRelayFailure(error);
         this.#turn();
       },
+      onMoved: (isDirect) => this.#onMoved(isDirect),
     });
-    this.#punch = punch;
-    punch.turn();
-  }
-
-  async #sendRound(
-    punch: PunchDriver<PunchInitiator>,
-    id: number,
-    secure: SecurePayload,
-    event: Parameters<NonNullable<ConstructorParameters<typeof PunchDriver>[4]["onRound"]>>[0],
-    lease: PunchLease,
-  ): Promise<void> {
-    const { payload, relay, peerAddress } = event;
-    this.#note("round", { relay: `${relay}`, firewall: payload.firewall, punching: payload.punching });
-    const value = encodePunchRequest(id, secure.seal(payload), peerAddress);
-    const options = { socket: lease.socket, retries: HANDSHAKE_RETRIES, signal: this.#abort.signal };
-    const init = { command: Command.PeerHolepunch, target: this.#target, value, timeoutMs: HANDSHAKE_TRY_MS };
-    const reply = await this.#context.rpc.request(init, relay, options).catch(() => undefined);
-    if (this.#isDone) return;
-    const answer = reply && readPunchReply(reply);
-    const now = this.#now();
-    if (reply === undefined || answer === undefined) {
-      punch.machine.handleSilence(now, event.id);
-    } else {
-      const opened = secure.open(answer.payload);
-      this.#note("round answered", {
-        remoteFirewall: opened?.firewall ?? -1,
-        error: opened?.error ?? -1,
-        punching: opened?.punching ?? false,
-      });
-      const { from, to: seenAs } = reply;
-      punch.machine.handleReply(now, event.id, {
-        payload: opened,
-        from,
-        seenAs,
-        peerAddress: answer.peerAddress,
-      });
-    }
-    punch.turn();
+    this.#meeting = meeting;
   }
 
   // --- The stream ---
 
   /** A packet of the peer has come from where the stream does not send to: the peer knows a way to us. */
   #onStrayPacket(socket: UdxSocket, from: SocketAddress): boolean {
+    if (this.#meeting?.isStarted === true) return this.#meeting.handleStrayPacket(socket, from);
     if (this.#isDone || !this.#machine.handleStreamPacket(this.#now(), socket, from)) return false;
     this.#turn();
     return !this.#stream.isConnected || this.#stream.remoteAddress?.equals(from) === true;
   }
 
-  #follow({ socket, address, kind }: PeerPath): void {
-    const { result, payload } = this.#keys!;
-    const remoteId = payload.udx!.id;
+  #follow({ kind, socket, address }: PeerPath): void {
     if (kind === "direct") this.#context.stats.punches.open++;
-    if (this.#stream.isConnected) {
-      this.#stream.redirect(socket as UdxSocket, remoteId, address);
+    const stream = this.#stream;
+    const remoteId = this.#keys!.payload.udx!.id;
+    if (kind === "relayed") {
+      this.#nudge?.stop(); // the route through the relay knocks by itself
+      this.#meeting!.start();
+    } else if (this.#meeting?.isStarted === true) {
+      this.#meeting.move(socket as UdxSocket, address);
+    } else if (stream.isConnected) {
+      stream.redirect(socket as UdxSocket, remoteId, address);
       this.#nudge?.restart();
-      return;
+    } else {
+      stream.connect(socket as UdxSocket, remoteId, address);
     }
-    this.#stream.connect(socket as UdxSocket, remoteId, address);
-    const connection = new DhtConnection(this.#stream, this.#context.runtime, {
+    if (this.#connection !== undefined || stream.isClosed) return;
+    const connection = this.#connection = new DhtConnection(stream, this.#context.runtime, {
       isInitiator: true,
       keyPair: this.#config.keyPair,
-      session: result.session,
+      session: this.#keys!.result.session,
       keepAliveMs: this.#config.keepAliveMs,
       // The machine gives up before.
       handshakeTimeoutMs: 4 * OPEN_TIMEOUT_MS,
-      pathKind: () => this.#machine.path!.kind,
+      pathKind: () => this.#pathKind,
       trace: () => this.trace,
     });
-    this.#connection = connection;
-    this.#nudge = new Nudge(this.#context.runtime.clock, this.#stream, remoteId);
+    if (kind !== "relayed") this.#nudge = new Nudge(this.#context.runtime.clock, stream, remoteId);
     connection.opened.then(() => this.#onProven(connection), (error) => {
       if (this.#isDone) return;
       this.#machine.handleStreamEnd(toError(error));
       this.#turn();
     });
+  }
+
+  get #pathKind(): PathKind {
+    return this.#meeting?.isRelayed === true ? "relayed" : this.#machine.path!.kind;
+  }
+
+  /** The stream has left the relay, or has gone back to it. */
+  #onMoved(isDirect: boolean): void {
+    const { socket, remoteAddress: address } = this.#stream;
+    if (socket === undefined || address === undefined) return;
+    const direct = this.#punch.owns(socket) ? "punched" : address.isPrivate ? "lan" : "direct";
+    this.#machine.handleMoved({ kind: isDirect ? direct : "relayed", socket, address });
+    if (isDirect) this.#keep(socket, address);
+    this.#turn();
   }
 
   #onProven(connection: DhtConnection): void {
@@ -385,22 +365,29 @@ export class Dial {
     const path = this.#machine.path!;
     const ms = this.#now() - this.#startedAt;
     this.#context.trace("connected", { kind: path.kind, ms });
-    const lease = this.#holes.find(({ socket }) => socket === path.socket) ??
-      this.#punch?.leaseOf(path.socket);
-    if (lease !== undefined) this.#keep(connection, lease, path.address);
-    this.#close();
+    if (path.kind !== "relayed") this.#keep(path.socket as UdxSocket, path.address);
+    this.#isDelivered = true;
+    connection.closed.catch(() => {}).finally(() => {
+      this.#meeting?.close();
+      this.#end();
+    });
+    // Behind a relay the search for a better way goes on.
+    if (path.kind !== "relayed") this.#end();
     this.#result.resolve(connection);
   }
 
   /** The socket stays as long as the connection, and a little longer if it may serve another. */
-  #keep(connection: DhtConnection, lease: PunchLease, address: SocketAddress): void {
+  #keep(socket: UdxSocket, address: SocketAddress): void {
+    const lease = this.#punch.take(socket);
+    if (lease === undefined) return;
     lease.confirm();
-    lease.retain();
     const { remotePublicKey, reusableSocket } = this.#config;
     if (reusableSocket && this.#keys!.payload.udx!.reusableSocket) {
       this.#pool.addRoute(remotePublicKey, lease, address);
     }
-    connection.closed.catch(() => this.#pool.dropRoute(remotePublicKey)).finally(() => lease.release());
+    this.#connection!.closed.catch(() => this.#pool.dropRoute(remotePublicKey)).finally(() =>
+      lease.release()
+    );
   }
 
   #rememberRelays(): void {
@@ -412,19 +399,21 @@ export class Dial {
     const name = toHex(this.#config.remotePublicKey.subarray(0, 4));
     const trace = this.trace;
     this.#context.trace("connect failed", { code, phase, ms: this.#now() - this.#startedAt });
-    this.#close();
+    this.#end();
     this.#result.reject(new DialError(code, `Could not connect to ${name}… ${message}`, { phase, trace }));
   }
 
-  /** Gives everything back but the connection, if it is open. */
-  #close(): void {
+  /** Gives everything back but the connection, if it is open, and the relay that it may still need. */
+  #end(): void {
+    if (this.#isDone) return;
     this.#isDone = true;
     this.#timer.cancel();
     this.#abort.abort();
     this.#searchAbort.abort();
-    this.#punch?.finish();
-    for (const lease of this.#holes) if (!lease.isClosed) lease.release();
-    if (this.#machine.state === "open") return;
+    this.#punch.finish();
+    if (this.#meeting?.isStarted === false) this.#meeting.close();
+    if (this.#isDelivered) return;
+    this.#meeting?.close();
     this.#nudge?.stop();
     this.#connection?.abort();
     this.#stream.destroy();

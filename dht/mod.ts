@@ -15,10 +15,11 @@ export { type ConnectOptions } from "./connector.ts";
 export { DialError } from "./dial_error.ts";
 export { DhtServer, type DhtServerEvents, type DhtServerOptions, type ListenOptions } from "./server.ts";
 export { type AcceptCounters } from "./accept_types.ts";
-export { type FirewallHook, type HolepunchHook } from "./accept_driver.ts";
+export { type FirewallHook, type HolepunchHook } from "./accept_config.ts";
 export { type DhtService } from "./context.ts";
 export { type Presence } from "./presence.ts";
-export { type TransportIdentity } from "./dht_transport.ts";
+export { type DhtDialOptions, type TransportIdentity } from "./dht_transport.ts";
+export { type RelayChoice } from "./relay_choice.ts";
 export {
   type LookupReply,
   type MutablePut,

@@ -81,6 +81,7 @@ export class RelayedRoute {
   #knocks = 0;
   #toldState: UpgradeState = "relayed";
   #isDropped = false;
+  #isStarted = false;
   #isClosed = false;
 
   private constructor(options: RelayedRouteOptions, client: RelayClient, relayed: RelayedRoute["relayedBy"]) {
@@ -94,16 +95,21 @@ export class RelayedRoute {
     this.#upgrade = new RelayUpgrade(() => this.#stream.pathHeardAt);
     this.#timer = this.#clock.schedule(Infinity, () => this.#onTimer());
     this.#knockTimer = this.#clock.schedule(Infinity, () => this.#knock());
-    this.#stream.connect(relayed.socket, relayed.id, relayed.address);
-    this.#knock();
+  }
+
+  /** {@linkcode prepare} and {@linkcode start} in one. */
+  static async open(options: RelayedRouteOptions): Promise<RelayedRoute> {
+    const route = await RelayedRoute.prepare(options);
+    route.start();
+    return route;
   }
 
   /**
-   * Meets the peer at the relay and connects the stream through it.
+   * Meets the peer at the relay. The stream is not touched before {@linkcode start}: it may be trying another way.
    *
    * @throws {ConnectError} `RELAY_ABORTED` if the relay refuses, goes, or the peer does not come; the reason of the signal.
    */
-  static async open(options: RelayedRouteOptions): Promise<RelayedRoute> {
+  static async prepare(options: RelayedRouteOptions): Promise<RelayedRoute> {
     const { clock, relay, stream, token, isInitiator, timeoutMs, signal } = options;
     let route: RelayedRoute | undefined;
     let isLost = false;
@@ -120,14 +126,32 @@ export class RelayedRoute {
       if (isLost || socket === undefined || address === undefined) {
         throw new ConnectError("RELAY_ABORTED", "The relay is gone: try another");
       }
-      if (stream.isConnected || stream.isClosed) {
-        throw new ConnectError("ABORTED", "The stream has found another way, or is closed");
-      }
+      if (stream.isClosed) throw new ConnectError("ABORTED", "The stream was closed meanwhile");
       return route = new RelayedRoute(options, client, { socket, address, id });
     } catch (error) {
       void relay.close();
       throw error;
     }
+  }
+
+  /** Sends the stream through the relay, also if it has tried another way until now. */
+  start(): void {
+    if (this.#isClosed || this.#isStarted || this.#stream.isClosed) return;
+    this.#isStarted = true;
+    const { socket, id, address } = this.#relayed;
+    if (this.#stream.isConnected) this.#stream.redirect(socket, id, address);
+    else this.#stream.connect(socket, id, address);
+    this.#knock();
+  }
+
+  /** Whether it is over: closed by its owner, or the relay has gone before the stream was sent there. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Whether the stream was sent through the relay. */
+  get isStarted(): boolean {
+    return this.#isStarted;
   }
 
   /** Where the stream stands between the relay and a direct path. */
@@ -147,7 +171,9 @@ export class RelayedRoute {
 
   /** A hole was punched, or another direct path was found: moves there. False if that is not wanted now. */
   move(socket: UdxSocket, address: SocketAddress): boolean {
-    if (this.#isClosed || !this.#upgrade.handlePath(this.#clock.now(), { socket, address })) return false;
+    if (
+      this.#isClosed || !this.#isStarted || !this.#upgrade.handlePath(this.#clock.now(), { socket, address })
+    ) return false;
     this.#turn();
     return true;
   }
@@ -157,7 +183,7 @@ export class RelayedRoute {
    * the relay, or along a direct path that the peer has found first and to which the stream moves.
    */
   handleStrayPacket(socket: UdxSocket, from: SocketAddress): boolean {
-    if (this.#isClosed) return false;
+    if (this.#isClosed || !this.#isStarted) return false;
     if (!from.equals(this.#relayed.address)) return this.move(socket, from);
     if (!this.#upgrade.needsRelay) return false;
     this.#upgrade.handleRelayPacket(this.#clock.now());
@@ -176,6 +202,11 @@ export class RelayedRoute {
   /** The relay, or the link on it, is lost. */
   #lose(): void {
     if (this.#isClosed) return;
+    if (!this.#isStarted) {
+      this.close();
+      this.#onState?.("failed");
+      return;
+    }
     this.#upgrade.handleRelayLost(this.#clock.now());
     this.#turn();
   }

@@ -5,15 +5,14 @@ import { TypedEventTarget } from "../core/runtime/events.ts";
 import type { KeyPair } from "../core/runtime/crypto_provider.ts";
 import type { SocketAddress } from "../encoding/address.ts";
 import { equals } from "../encoding/bytes.ts";
-import type { UdxSocket } from "../transports/udx/udx_socket.ts";
-import { AcceptDriver, type FirewallHook, type HolepunchHook } from "./accept_driver.ts";
+import type { AcceptHost, FirewallHook, HolepunchHook } from "./accept_config.ts";
+import { AcceptDriver } from "./accept_driver.ts";
 import type { AcceptCounters } from "./accept_types.ts";
 import { Announcer } from "./announcer.ts";
-import type { AttemptLimits } from "./attempt_limits.ts";
 import { CLEAR_WAIT_MS } from "./connect_constants.ts";
-import type { DhtContext, DhtService } from "./context.ts";
+import type { DhtService } from "./context.ts";
 import type { DhtConnection } from "./dht_connection.ts";
-import type { SocketPool } from "./punch/socket_pool.ts";
+import type { RelayChoice } from "./relay_choice.ts";
 import type { Router } from "./router.ts";
 import { targetOf } from "./signables.ts";
 import type { Identity, Signer } from "./signers.ts";
@@ -30,6 +29,11 @@ export interface DhtServerOptions {
   readonly reusableSocket?: boolean;
   /** Milliseconds that an attempt is remembered after its end, so that copies are not taken for new ones; 10,000 by default. */
   readonly clearWaitMs?: number;
+  /**
+   * Blind relays to meet peers at while they look for a direct way; connections move there when they find one. Comes before the
+   * relay that a peer names. None by default.
+   */
+  readonly relayThrough?: RelayChoice;
   /** Connections that nobody has taken yet, for who iterates; more are closed. 256 by default. */
   readonly maxWaiting?: number;
 }
@@ -51,15 +55,9 @@ export interface DhtServerEvents {
 }
 
 /** What a server shares with the others of its node. */
-export interface ServerHost {
-  /** The node. */
-  readonly context: DhtContext;
+export interface ServerHost extends AcceptHost {
   /** Hands it what is for its key. */
   readonly router: Router;
-  /** Sockets to be punched to. */
-  readonly pool: SocketPool<UdxSocket>;
-  /** What strangers may cost. */
-  readonly limits: AttemptLimits;
 }
 
 const DEFAULT_MAX_WAITING = 256;
@@ -222,7 +220,7 @@ export class DhtServer extends TypedEventTarget<DhtServerEvents>
   }
 
   async #start(keyPair: KeyPair, identity: Identity): Promise<void> {
-    const { context, pool, limits, router } = this.#host;
+    const { context, router } = this.#host;
     const target = targetOf(context.runtime.crypto, keyPair.publicKey);
     const { firewall, holepunch, shareLocalAddress, reusableSocket, clearWaitMs } = this.#options;
     const announcer = new Announcer(context, identity, target);
@@ -234,8 +232,9 @@ export class DhtServer extends TypedEventTarget<DhtServerEvents>
       reusableSocket: reusableSocket ?? false,
       clearWaitMs: clearWaitMs ?? CLEAR_WAIT_MS,
       keepAliveMs: context.config.connectionKeepAliveMs,
+      relayThrough: this.#options.relayThrough,
     };
-    const accept = new AcceptDriver(context, pool, limits, config, announcer, (connection) => {
+    const accept = new AcceptDriver(this.#host, config, announcer, (connection) => {
       this.#deliver(connection);
     });
     this.#keyPair = keyPair;

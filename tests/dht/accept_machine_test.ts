@@ -4,7 +4,12 @@ import { SeededRandom } from "../../core/runtime/virtual.ts";
 import { AcceptMachine } from "../../dht/accept_machine.ts";
 import type { AcceptEvent } from "../../dht/accept_types.ts";
 import { AttemptLimits, type AttemptLimitsOptions } from "../../dht/attempt_limits.ts";
-import { ACCEPT_TIMEOUT_MS, CLEAR_WAIT_MS, KNOCK_SCHEDULE_MS } from "../../dht/connect_constants.ts";
+import {
+  ACCEPT_TIMEOUT_MS,
+  CLEAR_WAIT_MS,
+  CONFIRM_MS,
+  KNOCK_SCHEDULE_MS,
+} from "../../dht/connect_constants.ts";
 import { PeerHandshaking } from "../../dht/handshake.ts";
 import type { NoisePayload } from "../../dht/handshake_messages.ts";
 import { Firewall } from "../../dht/punch/constants.ts";
@@ -17,12 +22,17 @@ const namespaces = dhtNamespaces(crypto);
 const server = crypto.keyPair(new Uint8Array(32).fill(1));
 const OWN = SocketAddress.parse("20.0.0.1:49737");
 const RELAY = SocketAddress.parse("20.0.9.1:49737");
+const MEETING = {
+  publicKey: crypto.keyPair(new Uint8Array(32).fill(9)).publicKey,
+  token: new Uint8Array(32),
+};
 const FACTS = {
   streamId: 7,
   ownAddress: undefined,
   localAddresses: [],
   relays: [{ relayAddress: RELAY, peerAddress: OWN }],
   relayAddresses: [RELAY],
+  relayThrough: undefined,
   isBusy: false,
 };
 const PAYLOAD: NoisePayload = {
@@ -211,6 +221,48 @@ test("a connection that is open no longer counts for its address", () => {
   assert.equal(bench.machine.size, 2);
 });
 
+test("H21 the server goes to its own relay rather than to the peer's, at once if it cannot be reached, and waits there", () => {
+  const theirs = {
+    publicKey: crypto.keyPair(new Uint8Array(32).fill(8)).publicKey,
+    token: new Uint8Array(32),
+  };
+  for (const relayThrough of [undefined, MEETING]) {
+    for (const ownAddress of [undefined, OWN]) {
+      const bench = new Bench();
+      bench.send(0, bench.message({ relayThrough: theirs }), "20.0.1.1:1000");
+      bench.machine.allow(0, 0, { ...FACTS, relayThrough, ownAddress });
+      bench.machine.handlePrepared(0, 0, true);
+      if (ownAddress !== undefined) {
+        assert(bench.events().every(({ type }) => type !== "relay"));
+        bench.machine.handleTimeout(CONFIRM_MS);
+      }
+      const relay = bench.events().find((event) => event.type === "relay");
+      assert.deepEqual(relay?.relay, relayThrough ?? theirs);
+      assert.equal(relay.isInitiator, relayThrough !== undefined);
+      bench.machine.handleTimeout(60_000);
+      assert.equal(bench.machine.stateOf(0), "answered", "meeting ends by itself");
+      bench.machine.handlePunch(60_000, 0, true);
+      bench.machine.handleRelayEnd(60_000, 0);
+      bench.machine.handleTimeout(60_000 + ACCEPT_TIMEOUT_MS);
+      assert.equal(bench.machine.stateOf(0), "ended");
+    }
+  }
+});
+
+test("H21 a connection through a relay is remembered as long as there is punching", () => {
+  const bench = new Bench();
+  bench.send(0, bench.message(), "20.0.1.1:1000");
+  bench.machine.allow(0, 0, { ...FACTS, relayThrough: MEETING });
+  bench.machine.handlePrepared(0, 0, true);
+  assert.equal(bench.machine.handlePacket(10, 0), true);
+  bench.machine.handleProven(20, 0);
+  bench.machine.handleTimeout(100_000);
+  assert.equal(bench.machine.stateOf(0), "open");
+  bench.machine.handlePunch(100_000, 0, true);
+  bench.machine.handleTimeout(100_000 + CLEAR_WAIT_MS);
+  assert.equal(bench.machine.size, 0);
+});
+
 test("F3 inputs in any order, for any attempt, break nothing and leave nothing", () => {
   for (let seed = 0; seed < 30; seed++) {
     const bench = new Bench();
@@ -225,10 +277,12 @@ test("F3 inputs in any order, for any attempt, break nothing and leave nothing",
         () =>
           bench.send(now, messages[random.below(3)]!, `20.0.1.${random.below(3)}:1000`, random.chance(1, 2)),
         () => machine.allow(now, id, random.chance(1, 2) ? FACTS : { ...FACTS, ownAddress: OWN }),
+        () => machine.allow(now, id, { ...FACTS, relayThrough: MEETING }),
         () => machine.deny(now, id),
         () => machine.handlePrepared(now, id, random.chance(1, 2)),
         () => machine.handlePunch(now, id, random.chance(1, 2)),
         () => machine.handlePacket(now, id),
+        () => machine.handleRelayEnd(now, id),
         () => machine.handleProven(now, id),
         () => machine.handleStreamEnd(now, id),
         () => machine.handleTimeout(now),

@@ -31,6 +31,12 @@ const PUNCHABLE: Partial<NoisePayload> = {
   holepunch: { id: 5, relays: [{ relayAddress: RELAYS[0]!, peerAddress: SERVER }] },
 };
 
+const MEETING = {
+  publicKey: crypto.keyPair(new Uint8Array(32).fill(3)).publicKey,
+  token: new Uint8Array(32),
+};
+const PATH = { socket: CURRENT, address: SERVER };
+
 class Bench {
   readonly context = { runtime: { crypto, random: new SeededRandom("connect") }, namespaces };
   readonly machine: ConnectMachine;
@@ -47,6 +53,7 @@ class Bench {
       localAddresses: [],
       sockets: { server: SERVER_SOCKET, current: CURRENT },
       fastOpen: true,
+      mayRelay: true,
       trace: this.log,
       ...options,
     });
@@ -193,6 +200,56 @@ test("H22 a way that worked before is tried first, and others soon after", () =>
   assert.deepEqual(types(slow.events()), ["search"]);
 });
 
+test("H21 the relay that the peer names comes before ours, and none is used where it may not be", () => {
+  const ours = { publicKey: client.publicKey, token: new Uint8Array(32) };
+  const payload = { ...PAYLOAD, relayThrough: ours };
+  const cases = [[{ payload }, MEETING, false], [{ payload }, undefined, true], [
+    {},
+    MEETING,
+    false,
+  ]] as const;
+  for (const [options, theirs, isInitiator] of cases) {
+    const bench = Bench.asked(options);
+    bench.machine.handleAnswer(5, 0, bench.answer({ ...PUNCHABLE, relayThrough: theirs }));
+    const events = bench.events();
+    assert.deepEqual(types(events), ["stopSearch", "keys", "relay", "punch"]);
+    const relay = events[2]!;
+    assert(relay.type === "relay");
+    assert.deepEqual([relay.relay, relay.isInitiator], [theirs ?? ours, isInitiator]);
+  }
+  const bench = Bench.asked({ payload, mayRelay: false });
+  bench.machine.handleAnswer(5, 0, bench.answer({ ...PUNCHABLE, relayThrough: MEETING }));
+  assert.deepEqual(types(bench.events()), ["stopSearch", "keys", "punch"]);
+});
+
+test("H21 through a relay the dial goes on until there is a hole, and tries once more if that is silent", () => {
+  const bench = Bench.asked();
+  const { machine } = bench;
+  machine.handleAnswer(5, 0, bench.answer({ ...PUNCHABLE, relayThrough: MEETING }));
+  bench.events();
+  machine.handleRelayReady(50, CURRENT, RELAYS[4]!);
+  machine.handleProven();
+  assert.deepEqual([machine.state, machine.path?.kind], ["open", "relayed"]);
+  bench.events();
+  machine.handlePunched(900, PUNCHED, SERVER);
+  assert.deepEqual([types(bench.events()), machine.path?.kind], [["path"], "punched"]);
+  machine.handleMoved({ kind: "relayed", ...PATH });
+  assert.deepEqual(types(bench.events()), ["punch"]);
+  machine.handlePunchFailure("HOLEPUNCH_ABORTED", "No");
+  assert.deepEqual([types(bench.events()), machine.state], [[], "open"]);
+});
+
+test("H21 a path that leads nowhere is given up for the relay", () => {
+  const bench = Bench.asked();
+  const { machine } = bench;
+  machine.handleAnswer(5, 0, bench.answer({ firewall: Firewall.Open, relayThrough: MEETING }));
+  assert.deepEqual(types(bench.events()), ["stopSearch", "keys", "path"]);
+  machine.handleTimeout(5 + CONFIRM_MS);
+  assert.deepEqual(types(bench.events()), ["relay"]);
+  machine.handleRelayReady(2000, CURRENT, RELAYS[4]!);
+  assert.deepEqual([types(bench.events()), machine.path?.kind], [["path"], "relayed"]);
+});
+
 test("F3 inputs in any order break nothing, and every dial ends", () => {
   for (let seed = 0; seed < 60; seed++) {
     const random = new SeededRandom(`orders/${seed}`);
@@ -205,19 +262,25 @@ test("F3 inputs in any order break nothing, and every dial ends", () => {
     const { machine } = bench;
     bench.events();
     let now = 0;
-    const payloads = [{}, PUNCHABLE, { firewall: Firewall.Open }, { error: 1 }];
+    const payloads = [{}, PUNCHABLE, { firewall: Firewall.Open }, { error: 1 }, {
+      ...PUNCHABLE,
+      relayThrough: MEETING,
+    }];
     for (let step = 0; step < 60; step++) {
       now += random.below(300);
       const inputs = [
         () => machine.handleRelay(RELAYS[random.below(5)]!),
-        () => machine.handleSearchEnd(),
+        () => machine.handleSearchEnd(now),
         () =>
-          bench.first && machine.handleAnswer(now, random.below(4), bench.answer(payloads[random.below(4)]!)),
+          bench.first && machine.handleAnswer(now, random.below(4), bench.answer(payloads[random.below(5)]!)),
         () => machine.handleNoAnswer(now, random.below(4), "timeout"),
         () => machine.handlePong(now, SERVER),
         () => machine.handleNoPong(),
         () => machine.handlePunched(now, PUNCHED, SERVER),
         () => machine.handlePunchFailure("HOLEPUNCH_ABORTED", "No"),
+        () => machine.handleRelayReady(now, CURRENT, RELAYS[4]!),
+        () => machine.handleRelayFailure(new Error("No")),
+        () => machine.handleMoved({ kind: random.chance(1, 2) ? "relayed" : "direct", ...PATH }),
         () => machine.handleStreamPacket(now, PUNCHED, SERVER),
         () => machine.handleProven(),
         () => machine.handleStreamEnd(undefined),
@@ -229,12 +292,14 @@ test("F3 inputs in any order break nothing, and every dial ends", () => {
     if (machine.state === "racing" && machine.nextTimeout() === Infinity) {
       machine.handlePunchFailure("HOLEPUNCH_ABORTED", "A punch ends by itself");
       machine.handleNoPong();
+      machine.handleRelayFailure(new Error("A meeting ends by itself"));
     }
     for (let i = 0; i < 100 && machine.nextTimeout() !== Infinity; i++) {
       machine.handleTimeout(machine.nextTimeout());
-      if (bench.events().some(({ type }) => type === "search")) machine.handleSearchEnd();
+      if (bench.events().some(({ type }) => type === "search")) machine.handleSearchEnd(now);
       for (let id = 0; id < 8; id++) machine.handleNoAnswer(now, id, "timeout");
       machine.handlePunchFailure("HOLEPUNCH_ABORTED", "A punch ends by itself");
+      machine.handleRelayFailure(new Error("A meeting ends by itself"));
     }
     assert(["open", "failed"].includes(machine.state), machine.state);
   }

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import type { Dht } from "../../dht/dht.ts";
 import type { DhtConnection } from "../../dht/dht_connection.ts";
+import { RelayServer, type RelayServerOptions } from "../../dht/relay_server.ts";
 import type { DhtServer, DhtServerOptions } from "../../dht/server.ts";
 import type { ConnectOptions } from "../../dht/connector.ts";
 import type {
@@ -104,4 +105,20 @@ export async function pingPong(connection: DhtConnection): Promise<void> {
 /** The host of a node. */
 export function hostOf(world: ConnectWorld, dht: Dht): SimulatedHost {
   return world.dhtHosts.get(dht)!;
+}
+
+/** A blind relay on a node that others reach. */
+export async function relayOn(
+  world: ConnectWorld,
+  options: RelayServerOptions = {},
+): Promise<{ readonly relay: RelayServer; readonly publicKey: Uint8Array }> {
+  const dht = await world.openPeer();
+  const relay = new RelayServer(world.clock, { createStream: dht.createRawStream.bind(dht) }, options);
+  const server = dht.createServer();
+  server.on("connection", ({ detail: { connection } }) => {
+    const { closed } = relay.accept(connection);
+    void closed.then(() => connection.close());
+  });
+  await world.go(server.listen());
+  return { relay, publicKey: server.publicKey! };
 }

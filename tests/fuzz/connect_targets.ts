@@ -29,6 +29,8 @@ function firstMessage(firewall: number, hasStream: boolean): Uint8Array {
   });
 }
 
+const MEETING = { publicKey: client.publicKey, token: new Uint8Array(32) };
+
 /** Bytes of commands before the message. */
 const COMMANDS = 12;
 
@@ -45,7 +47,8 @@ export const targets: readonly FuzzTarget[] = [
         ...{ keyPair: server, limits, mayPunch: true, reusableSocket: false },
       });
       const noise = input.slice(COMMANDS);
-      const facts = { streamId: 1, localAddresses: [OWN], relays: [], relayAddresses: [], isBusy: false };
+      const lists = { localAddresses: [OWN], relays: [], relayAddresses: [] };
+      const facts = { streamId: 1, ...lists, relayThrough: MEETING, isBusy: false };
       const kinds = new Set<string>();
       let now = 0;
       for (const command of input.subarray(0, COMMANDS)) {
@@ -58,6 +61,7 @@ export const targets: readonly FuzzTarget[] = [
           () => machine.handlePrepared(now, 0, true),
           () => machine.handlePunch(now, 0, (command & 16) !== 0),
           () => machine.handlePacket(now, 0),
+          () => machine.handleRelayEnd(now, 0),
           () => machine.handleProven(now, 0),
           () => machine.handleStreamEnd(now, 0),
           () => machine.handleTimeout(now),

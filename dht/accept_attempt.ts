@@ -1,0 +1,70 @@
+/** What belongs to one attempt of a peer to connect to a server. */
+import type { TraceLog } from "../core/runtime/trace.ts";
+import type { UdxSocket } from "../transports/udx/udx_socket.ts";
+import type { UdxStream } from "../transports/udx/udx_stream.ts";
+import type { PathKind } from "./connect_types.ts";
+import type { DhtConnection } from "./dht_connection.ts";
+import type { HandshakeResult } from "./handshake.ts";
+import type { ReceivedNoisePayload } from "./handshake_messages.ts";
+import type { Nudge } from "./nudge.ts";
+import type { SecurePayload } from "./punch/payload.ts";
+import type { PunchResponder } from "./punch/responder.ts";
+import type { PunchDriver } from "./punch_driver.ts";
+import type { RelayMeeting } from "./relay_meeting.ts";
+import type { ArrivedPunch } from "./router.ts";
+
+/** See the head of the file. Only the driver writes it. */
+export class Attempt {
+  /** What happened. */
+  readonly trace: TraceLog;
+  /** The stream, from the answer on. */
+  stream: UdxStream | undefined;
+  /** The connection on it, from the first packet on. */
+  connection: DhtConnection | undefined;
+  /** What the handshake has agreed on. */
+  keys: { readonly result: HandshakeResult; readonly payload: ReceivedNoisePayload } | undefined;
+  /** Being punched to. */
+  punch: PunchDriver<PunchResponder> | undefined;
+  /** Seals what is said about that. */
+  secure: SecurePayload | undefined;
+  /** Meeting the peer at a relay. */
+  meeting: RelayMeeting | undefined;
+  /** Where the handshake came to, if no relay was between: knocks leave from there. */
+  arrival: UdxSocket | undefined;
+  /** How the peer came to us, if it is not at a relay. */
+  directKind: PathKind = "direct";
+  /** Repeats the first packet. */
+  nudge: Nudge | undefined;
+  /** Whether the peer has acknowledged anything: from then on the path is settled. */
+  isSettled = false;
+  /** Answers to rounds, by number. */
+  readonly rounds: Map<number, ArrivedPunch["answer"]> = new Map();
+  /** The number of the next one. */
+  nextRound = 0;
+
+  /** An attempt that has just come. */
+  constructor(trace: TraceLog) {
+    this.trace = trace;
+  }
+
+  /** Whether the stream goes through a relay. */
+  get isRelayed(): boolean {
+    return this.meeting?.isRelayed === true;
+  }
+
+  /** Which way the stream takes. */
+  get pathKind(): PathKind {
+    return this.isRelayed ? "relayed" : this.directKind;
+  }
+
+  /** It came to nothing: gives everything back. */
+  end(): void {
+    this.punch?.finish();
+    this.punch = undefined;
+    this.meeting?.close();
+    this.nudge?.stop();
+    this.connection?.abort();
+    this.stream?.destroy();
+    this.stream = undefined;
+  }
+}
