@@ -11,6 +11,7 @@ import { once } from "node:events";
 import { Dht } from "../../dht/dht.ts";
 import type { DhtConnection } from "../../dht/dht_connection.ts";
 import type { DhtOptions } from "../../dht/dht_options.ts";
+import { RelayServer } from "../../dht/relay.ts";
 import type { DhtServerOptions } from "../../dht/server.ts";
 import { loadSystemRuntime } from "../../core/system_runtime.ts";
 import { fromHex, toHex } from "../../encoding/text.ts";
@@ -78,9 +79,15 @@ interface PeerAnswer {
 class Rig implements AsyncDisposable {
   readonly #child = new Child("dht_connect_peer.mjs");
   readonly #dhts: Dht[] = [];
+  readonly #relays: RelayServer[] = [];
   /** Datagrams of the DHT that came to nodes of ours. */
   readonly datagrams: Uint8Array[] = [];
   #port = 0;
+
+  /** A port of a node to start from. */
+  get port(): number {
+    return this.#port;
+  }
 
   /** Has the child do something. */
   async ask(op: string, details: Record<string, unknown> = {}): Promise<PeerAnswer> {
@@ -143,6 +150,19 @@ class Rig implements AsyncDisposable {
     return await this.ask("node", { name: "node", port: this.#port, ...options });
   }
 
+  /** A blind relay of ours; its key. */
+  async relay(dht: Dht): Promise<Uint8Array> {
+    const { clock } = await loadSystemRuntime();
+    const relay = new RelayServer(clock, { createStream: dht.createRawStream.bind(dht) });
+    this.#relays.push(relay);
+    const server = dht.createServer();
+    server.on("connection", ({ detail: { connection } }) => {
+      void relay.accept(connection).closed.then(() => connection.close());
+    });
+    await server.listen();
+    return server.publicKey!;
+  }
+
   /** A server of ours that echoes. */
   async listen(dht: Dht, options: DhtServerOptions): Promise<readonly DhtConnection[]> {
     const connections: DhtConnection[] = [];
@@ -158,6 +178,7 @@ class Rig implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.ask("stop");
+    for (const relay of this.#relays) relay.destroy();
     for (const dht of this.#dhts.reverse()) await dht.close({ force: true });
     await this.#child[Symbol.asyncDispose]();
   }
@@ -215,6 +236,83 @@ for (const network of ["theirs", "ours"] as const) {
       { skip },
     );
   }
+}
+
+for (const relayKind of ["ours", "theirs"] as const) {
+  for (const namer of ["server", "client"] as const) {
+    test(
+      `H21 through a relay of ${relayKind} that the ${namer} names, we reach the reference and it reaches us`,
+      async () => {
+        await using rig = new Rig();
+        await rig.theirs();
+        const node = { quickFirewall: false, ephemeral: true };
+        await rig.peer(node);
+        await rig.ask("node", { name: "relay", port: rig.port, firewalled: false, ephemeral: true });
+        const ours = await rig.node(node);
+        const relayThrough = relayKind === "ours"
+          ? await rig.relay(await rig.node({ firewalled: false, ephemeral: true }))
+          : fromHex((await rig.ask("relay", { node: "relay" })).publicKey);
+        const hex = toHex(relayThrough);
+        const secluded = { shareLocalAddress: false, holepunch: false } as const;
+        const [listenHex, dialHex] = namer === "server"
+          ? [{ relayThrough: hex }, {}]
+          : [{}, { relayThrough: hex }];
+        const [listenKey, dialKey] = namer === "server" ? [{ relayThrough }, {}] : [{}, { relayThrough }];
+
+        const { publicKey } = await rig.ask("listen", {
+          name: "server",
+          node: "node",
+          ...secluded,
+          ...listenHex,
+        });
+        const dialed = await ours.connect(fromHex(publicKey), { localConnection: false, ...dialKey });
+        await sayHello(dialed);
+        assert.equal(dialed.path.kind, "relayed");
+        await dialed.close();
+
+        const accepted = await rig.listen(ours, { ...secluded, ...listenKey });
+        const key = toHex(ours.keyPair.publicKey);
+        const dial = { node: "node", publicKey: key, message: "hi", localConnection: false, ...dialHex };
+        assert.equal((await rig.ask("connect", dial)).echoed, "hi");
+        assert.equal(accepted.length, 1);
+        assert.equal(accepted[0]!.path.kind, "relayed");
+      },
+      { skip },
+    );
+  }
+}
+
+for (const server of ["ours", "theirs"] as const) {
+  test(
+    `H21 a server of ${server} and the other side leave their relay for a punched path in place`,
+    async () => {
+      await using rig = new Rig();
+      await rig.theirs();
+      const node = { quickFirewall: false, ephemeral: true };
+      await rig.peer(node);
+      await rig.ask("node", { name: "relay", port: rig.port, firewalled: false, ephemeral: true });
+      const ours = await rig.node(node);
+      const hex = (await rig.ask("relay", { node: "relay" })).publicKey;
+      const relayThrough = fromHex(hex);
+      if (server === "theirs") {
+        const { publicKey } = await rig.ask("listen", { name: "s", node: "node", shareLocalAddress: false });
+        const dialed = await ours.connect(fromHex(publicKey), { localConnection: false, relayThrough });
+        for (let i = 0; i < 20; i++) await sayHello(dialed);
+        await new Promise((resolve) => setTimeout(resolve, 500));
+        await sayHello(dialed);
+        assert.equal(dialed.path.kind, "punched");
+        await dialed.close();
+      } else {
+        const accepted = await rig.listen(ours, { shareLocalAddress: false });
+        const publicKey = toHex(ours.keyPair.publicKey);
+        const dial = { node: "node", publicKey, localConnection: false, relayThrough: hex, waitMs: 500 };
+        const { echoed } = await rig.ask("connect", { ...dial, message: "hi" });
+        assert.equal(echoed, "hi");
+        assert.equal(accepted[0]!.path.kind, "punched");
+      }
+    },
+    { skip },
+  );
 }
 
 function isSame<T>(codec: Codec<T>, bytes: Uint8Array): boolean {

@@ -3,6 +3,7 @@
 import { createInterface } from "node:readline";
 import DHT from "hyperdht";
 import createTestnet from "hyperdht/testnet.js";
+import relay from "blind-relay";
 
 const nodes = new Map();
 const servers = new Map();
@@ -25,8 +26,24 @@ const operations = {
     };
   },
 
+  // Runs a blind relay.
+  async relay({ node }) {
+    const dht = nodes.get(node);
+    const server = new relay.Server({
+      createStream: (options) => dht.createRawStream({ ...options, framed: true }),
+    });
+    const listener = dht.createServer((socket) => {
+      socket.on("error", () => {});
+      server.accept(socket, { id: socket.remotePublicKey }).on("error", () => {});
+    });
+    await listener.listen(DHT.keyPair(Buffer.alloc(32, 99)));
+    servers.set("relay", listener);
+    return { publicKey: listener.publicKey.toString("hex") };
+  },
+
   // Echoes what comes.
-  async listen({ name, node, seed, ...options }) {
+  async listen({ name, node, seed, relayThrough, ...options }) {
+    if (relayThrough !== undefined) options.relayThrough = Buffer.from(relayThrough, "hex");
     const server = nodes.get(node).createServer(options);
     const count = { connections: 0, received: "" };
     seen.set(name, count);
@@ -48,7 +65,8 @@ const operations = {
   seen: ({ name }) => seen.get(name),
 
   // Says something, and waits for the echo.
-  async connect({ node, publicKey, message, ...options }) {
+  async connect({ node, publicKey, message, relayThrough, waitMs = 0, ...options }) {
+    if (relayThrough !== undefined) options.relayThrough = Buffer.from(relayThrough, "hex");
     const socket = nodes.get(node).connect(Buffer.from(publicKey, "hex"), options);
     const echoed = await new Promise((resolve, reject) => {
       socket.on("error", reject);
@@ -56,11 +74,14 @@ const operations = {
       socket.on("open", () => socket.write(message));
       socket.once("data", (data) => resolve(data.toString()));
     });
+    await new Promise((resolve) => setTimeout(resolve, waitMs));
     const remote = `${socket.rawStream.remoteHost}:${socket.rawStream.remotePort}`;
     socket.end();
     await new Promise((resolve) => socket.once("close", resolve));
     return { echoed, remote };
   },
+
+  relaying: ({ node }) => nodes.get(node).stats.relaying,
 
   async stop() {
     for (const server of servers.values()) await server.close();
