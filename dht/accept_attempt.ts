@@ -1,17 +1,13 @@
 /** What belongs to one attempt of a peer to connect to a server. */
 import type { TraceLog } from "../core/runtime/trace.ts";
-import type { UdxSocket } from "../transports/udx/udx_socket.ts";
 import type { UdxStream } from "../transports/udx/udx_stream.ts";
+import type { AcceptPunch } from "./accept_punch.ts";
 import type { PathKind } from "./connect_types.ts";
 import type { DhtConnection } from "./dht_connection.ts";
 import type { HandshakeResult } from "./handshake.ts";
 import type { ReceivedNoisePayload } from "./handshake_messages.ts";
 import type { Nudge } from "./nudge.ts";
-import type { SecurePayload } from "./punch/payload.ts";
-import type { PunchResponder } from "./punch/responder.ts";
-import type { PunchDriver } from "./punch_driver.ts";
 import type { RelayMeeting } from "./relay_meeting.ts";
-import type { ArrivedPunch } from "./router.ts";
 
 /** See the head of the file. Only the driver writes it. */
 export class Attempt {
@@ -24,24 +20,19 @@ export class Attempt {
   /** What the handshake has agreed on. */
   keys: { readonly result: HandshakeResult; readonly payload: ReceivedNoisePayload } | undefined;
   /** Being punched to. */
-  punch: PunchDriver<PunchResponder> | undefined;
-  /** Seals what is said about that. */
-  secure: SecurePayload | undefined;
+  punch: AcceptPunch | undefined;
   /** Meeting the peer at a relay. */
   meeting: RelayMeeting | undefined;
-  /** Where the handshake came to, if no relay was between: knocks leave from there. */
-  arrival: UdxSocket | undefined;
   /** How the peer came to us, if it is not at a relay. */
   directKind: PathKind = "direct";
+  /** The random bytes with which our direction begins, once they were sent ahead. */
+  streamHeader: Uint8Array | undefined;
+  /** How often that was. */
+  greetings = 0;
   /** Repeats the first packet. */
   nudge: Nudge | undefined;
   /** Whether the peer has acknowledged anything: from then on the path is settled. */
   isSettled = false;
-  /** Answers to rounds, by number. */
-  readonly rounds: Map<number, ArrivedPunch["answer"]> = new Map();
-  /** The number of the next one. */
-  nextRound = 0;
-
   /** An attempt that has just come. */
   constructor(trace: TraceLog) {
     this.trace = trace;

@@ -1,27 +1,27 @@
 /** Connects the {@linkcode AcceptMachine} of a server to its policy, to sockets, streams and the clock. */
 import type { Timer } from "../core/runtime/runtime.ts";
 import { TraceLog } from "../core/runtime/trace.ts";
+import { STREAM_HEADER_BYTES } from "../core/stream/secret_machine.ts";
 import type { SocketAddress } from "../encoding/address.ts";
 import { toHex } from "../encoding/text.ts";
-import { DEFAULT_WINDOW, HEADER_BYTES, HEARTBEAT } from "../transports/udx/constants.ts";
-import { writeHeader } from "../transports/udx/packet.ts";
 import type { UdxSocket } from "../transports/udx/udx_socket.ts";
 import type { UdxStream } from "../transports/udx/udx_stream.ts";
 import { Attempt } from "./accept_attempt.ts";
 import type { AcceptConfig, AcceptHost, RelaySource } from "./accept_config.ts";
 import { AcceptMachine } from "./accept_machine.ts";
+import { AcceptPunch } from "./accept_punch.ts";
 import type { AcceptCounters, AcceptEvent } from "./accept_types.ts";
-import { ACCEPT_TIMEOUT_MS, MAX_ATTEMPTS, TRACE_EVENTS } from "./connect_constants.ts";
+import { ACCEPT_TIMEOUT_MS, GREETINGS, MAX_ATTEMPTS, TRACE_EVENTS } from "./connect_constants.ts";
+import { pathKindOf } from "./connect_machine.ts";
 import type { DhtContext } from "./context.ts";
 import { DhtConnection } from "./dht_connection.ts";
+import { greetingPacket, knockPacket } from "./greeting.ts";
 import type { HandshakeResult } from "./handshake.ts";
 import type { RelayThrough } from "./handshake_messages.ts";
 import { localAddresses } from "./local_addresses.ts";
 import { Nudge } from "./nudge.ts";
-import { Firewall, MAX_HALF_OPEN_SOCKETS, MAX_REQUESTS } from "./punch/constants.ts";
-import { SecurePayload } from "./punch/payload.ts";
-import { PunchResponder } from "./punch/responder.ts";
-import { PunchDriver, type PunchLease } from "./punch_driver.ts";
+import { Firewall, MAX_HALF_OPEN_SOCKETS } from "./punch/constants.ts";
+import type { PunchLease } from "./punch_driver.ts";
 import { chooseRelay } from "./relay_choice.ts";
 import { RelayMeeting } from "./relay_meeting.ts";
 import { RELAY_TOKEN_BYTES } from "./relay_messages.ts";
@@ -96,29 +96,15 @@ export class AcceptDriver implements RoutedServer {
   }
 
   /** See {@linkcode RoutedServer}. */
-  onPunch({ id, payload, clientAddress, from, to, socket, answer }: ArrivedPunch): void {
+  onPunch(arrived: ArrivedPunch): void {
+    const { id, from } = arrived;
     const attempt = this.#attempts.get(id);
     // Peers that are connected through a relay go on punching.
-    const isWaiting = this.#machine.stateOf(id) === "answered" || attempt?.meeting?.isRelayed === true;
+    const isWaiting = this.#machine.stateOf(id) === "answered" || attempt?.isRelayed === true;
     if (this.#isQuiet || attempt?.punch === undefined || !isWaiting) return;
-    const opened = attempt.secure!.open(payload);
-    if (opened === undefined) return;
-    const { punch, rounds } = attempt;
-    if (rounds.size >= MAX_REQUESTS) return;
-    attempt.trace.add("punch", "round", { remoteFirewall: opened.firewall, punching: opened.punching });
-    const round = attempt.nextRound++;
-    rounds.set(round, answer);
-    const number = punch.numberOf(socket);
-    punch.machine.handleRequest(this.#now(), round, {
-      payload: opened,
-      peerAddress: clientAddress,
-      from,
-      isOwnRelay: this.#relays.isRelay(from),
-      arrival: number === undefined ? undefined : { socket: number, seenAs: to },
-    });
-    punch.turn();
+    attempt.punch.handleRound(arrived, this.#relays.isRelay(from));
     // Punching has deadlines of its own.
-    if (punch.machine.isPunching) this.#machine.handlePunch(this.#now(), id, false);
+    if (attempt.punch?.isPunching === true) this.#machine.handlePunch(this.#now(), id, false);
     this.#turn();
   }
 
@@ -224,37 +210,21 @@ export class AcceptDriver implements RoutedServer {
 
   #startPunch({ id, plan, isAwaited }: AcceptEvent & { readonly type: "punch" }): void {
     const attempt = this.#attempts.get(id)!;
-    const { runtime, punchBudget, rpc } = this.#context;
-    const secure = new SecurePayload(runtime, plan.secret);
-    const responder = new PunchResponder({
-      ...{ random: runtime.random, budget: punchBudget, isFirewalled: rpc.firewalled },
-      remoteFirewall: plan.remoteFirewall,
-      allowsPrivate: rpc.natAddress?.isPrivate ?? false,
-      canWait: plan.canWait,
-      tokenOf: (address) => secure.token(address),
-      now: this.#now(),
+    attempt.punch = new AcceptPunch(this.#context, this.#host.pool, plan, {
+      trace: attempt.trace,
       mayPunch: (remote, local) => this.#mayPunch(remote, local),
-    });
-    const purpose = { publicKey: plan.remotePublicKey, host: plan.clientAddress.host };
-    attempt.secure = secure;
-    attempt.punch = new PunchDriver(this.#context, this.#host.pool, purpose, responder, {
-      onReady: (lease) => {
+      onReady: (hasSocket) => {
         if (!isAwaited) return;
-        this.#machine.handlePrepared(this.#now(), id, lease !== undefined);
+        this.#machine.handlePrepared(this.#now(), id, hasSocket);
         this.#turn();
       },
-      onReply: ({ id: round, payload }, lease) => {
-        // The last answer is a no, and its socket may be closed before it would have left.
-        attempt.rounds.get(round)?.(secure.seal(payload), lease?.socket ?? this.#context.sockets.current);
-        attempt.rounds.clear(); // older rounds have been overtaken
-      },
-      onFailed: (code) => {
-        attempt.trace.add("punch", "no hole", { code });
+      onPunched: (socket, to) => void this.#greet(attempt, socket, to),
+      onFailed: () => {
         this.#machine.handlePunch(this.#now(), id, true);
         this.#turn();
       },
     });
-    attempt.punch.turn();
+    attempt.punch.start();
   }
 
   #mayPunch(remoteFirewall: number, localFirewall: number): boolean {
@@ -313,26 +283,32 @@ export class AcceptDriver implements RoutedServer {
 
   #answer({ id, copies, noise, isFromPunchSocket }: AcceptEvent & { readonly type: "answer" }): void {
     const attempt = this.#attempts.get(id);
-    const punch = isFromPunchSocket ? attempt?.punch : undefined;
-    const socket = punch === undefined ? undefined : punch.primarySocket;
+    const socket = isFromPunchSocket ? attempt?.punch?.socket : undefined;
     for (const copy of copies) {
       const arrived = this.#copies.get(copy);
       this.#copies.delete(copy);
-      if (attempt !== undefined && arrived?.isDirect === true) attempt.arrival = arrived.socket as UdxSocket;
       arrived?.answer(noise, socket);
     }
     attempt?.trace.add("accept", "answer", { copies: copies.length, isFromPunchSocket });
   }
 
-  /** The peer waits for a packet of ours: the shortest there is. */
+  /** The peer can be reached, or so it says. */
   #knock(id: number, to: SocketAddress): void {
     const attempt = this.#attempts.get(id);
-    const remoteId = attempt?.keys?.payload.udx?.id;
-    const socket = attempt?.arrival ?? this.#context.sockets.current;
-    if (remoteId === undefined || socket === undefined || to.port === 0) return;
-    const packet = new Uint8Array(HEADER_BYTES);
-    writeHeader(packet, HEARTBEAT, 0, remoteId, DEFAULT_WINDOW, 0, 0);
-    socket.send(packet, to);
+    const socket = this.#context.sockets.current;
+    if (attempt?.keys === undefined || socket === undefined || to.port === 0) return;
+    if (!this.#greet(attempt, socket, to)) socket.send(knockPacket(attempt.keys.payload.udx!.id), to);
+  }
+
+  /** False if it was done often enough. */
+  #greet(attempt: Attempt, socket: UdxSocket, to: SocketAddress): boolean {
+    const { keys, stream } = attempt;
+    if (keys === undefined || stream?.isConnected !== false || attempt.greetings >= GREETINGS) return false;
+    attempt.greetings++;
+    const { crypto, random } = this.#context.runtime;
+    const streamHeader = attempt.streamHeader ??= random.fill(new Uint8Array(STREAM_HEADER_BYTES));
+    socket.send(greetingPacket(crypto, keys.result.session, streamHeader, keys.payload.udx!.id), to);
+    return true;
   }
 
   /** A packet for the stream from where the stream does not send to. */
@@ -357,8 +333,7 @@ export class AcceptDriver implements RoutedServer {
   }
 
   #note(attempt: Attempt, socket: UdxSocket, from: SocketAddress): void {
-    const isPunched = attempt.punch?.leaseOf(socket) !== undefined;
-    attempt.directKind = isPunched ? "punched" : from.isPrivate && !from.isLoopback ? "lan" : "direct";
+    attempt.directKind = pathKindOf(from, attempt.punch?.owns(socket) === true);
     attempt.trace.add("accept", "path", { kind: attempt.directKind, address: `${from}` });
   }
 
@@ -366,13 +341,15 @@ export class AcceptDriver implements RoutedServer {
     const connection = new DhtConnection(stream, this.#context.runtime, {
       isInitiator: false,
       keyPair: this.#config.keyPair,
-      session,
+      session: { ...session, streamHeader: attempt.streamHeader },
       keepAliveMs: this.#config.keepAliveMs,
       handshakeTimeoutMs: ACCEPT_TIMEOUT_MS,
       pathKind: () => attempt.pathKind,
       trace: () => attempt.trace.toArray(),
     });
     attempt.connection = connection;
+    // The first packet has to be the greeting once more, byte for byte: the peer may have it.
+    if (attempt.streamHeader !== undefined) stream.cut();
     if (!attempt.isRelayed) {
       attempt.nudge = new Nudge(this.#context.runtime.clock, stream, attempt.keys!.payload.udx!.id);
     }
@@ -415,7 +392,7 @@ export class AcceptDriver implements RoutedServer {
   #countPath({ directKind, punch }: Attempt): void {
     const { punches } = this.#context.stats;
     if (directKind !== "punched") punches.open++;
-    else if (punch !== undefined && punch.machine.localFirewall >= Firewall.Random) punches.random++;
+    else if (punch !== undefined && punch.localFirewall >= Firewall.Random) punches.random++;
     else punches.consistent++;
   }
 

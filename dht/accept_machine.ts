@@ -194,8 +194,8 @@ export class AcceptMachine implements Machine<AcceptEvent> {
       // A peer that can reach us does so before.
       attempt.relayAt = isOpen ? now + CONFIRM_MS : now;
     }
-    // A peer that we reach waits for us, unless it reaches us as well.
-    if (isReached && !isOpen) attempt.knocks = 0;
+    // Whom we reach is spoken to at once: it may wait for us, and it hears us before the answer has come round by the relay.
+    if (isReached && !isDirect) attempt.knocks = 0;
     if (mustPunch) {
       const plan: ResponderPlan = {
         remotePublicKey: handshaking.remotePublicKey,

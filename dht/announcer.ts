@@ -144,7 +144,10 @@ export class Announcer extends Presence {
     relays: AnnouncedRelay[],
     signal: AbortSignal,
   ): Promise<void> {
-    const peer = { publicKey: this.#signer.publicKey, relayAddresses: [] };
+    const own = this.#host.rpc.remoteAddress();
+    // Nodes of the reference leave the list empty here, and keep and return what is in it: a peer of ours that can be reached is
+    // then dialed without a relay between.
+    const peer = { publicKey: this.#signer.publicKey, relayAddresses: own === undefined ? [] : [own] };
     await this.#host.client.announceAt(reply, this.#target, this.#signer, peer, 0, { signal });
     this.#host.stats.announcing.announced++;
     taken.set(reply.from.key, reply.from);

@@ -52,9 +52,12 @@ export const MAX_COUNTED_HOSTS = 4096;
 /** Copies of one handshake, over several relays or again, that wait for the same answer. */
 export const MAX_COPIES = 8;
 /**
- * When a server that must speak first knocks at the dialing peer's door, in milliseconds from the answer: 20 bytes each, so that
- * all of them and the answer stay below three times the first message.
+ * When a server knocks at the door of a dialing peer that says that it can be reached, in milliseconds from the answer. The first
+ * {@linkcode GREETINGS} knocks are packets of 79 bytes with the header of the stream, later ones of 20 bytes, so that all of them
+ * and the answer stay below three times the first message.
  */
 export const KNOCK_SCHEDULE_MS: readonly number[] = [0, 50, 150, 350, 750, 1500, 3000, 6000];
+/** How often a server sends its stream's header to a peer that has not sent a packet yet, with knocks or with punches. */
+export const GREETINGS = 3;
 /** Events of one attempt that its trace keeps. */
 export const TRACE_EVENTS = 128;

@@ -186,17 +186,12 @@ export class ConnectMachine implements Machine<ConnectEvent> {
   }
 
   /**
-   * A packet of the peer's stream has come along another path than the one that is used; only the peer knows the stream's id. True
-   * if the packet is welcome.
+   * A packet of the peer's stream has come along another path than the one that is used, to a socket that was punched from or not;
+   * only the peer knows the stream's id. True if the packet is welcome.
    */
-  handleStreamPacket(now: number, socket: object, from: SocketAddress): boolean {
+  handleStreamPacket(now: number, socket: object, from: SocketAddress, isPunched: boolean): boolean {
     if (this.#state === "open" || this.#state === "failed") return false;
-    const kind: PathKind = this.#isPunching
-      ? "punched"
-      : from.isPrivate && !from.isLoopback
-      ? "lan"
-      : "direct";
-    const path: PeerPath = { kind, socket, address: from };
+    const path: PeerPath = { kind: pathKindOf(from, isPunched), socket, address: from };
     // The peer may be faster than its answer, which takes the long way.
     if (this.#state === "finding") this.#early ??= path;
     else this.#take(now, path);
@@ -309,7 +304,7 @@ export class ConnectMachine implements Machine<ConnectEvent> {
     const relays = payload.holepunch?.relays ?? [];
     if (!isRelayed) {
       // What just came through comes through again.
-      this.#take(now, { kind: "direct", socket, address: serverAddress });
+      this.#take(now, { kind: "direct", socket, address: serverAddress, isProven: true });
       return;
     }
     if (payload.firewall === Firewall.Open || relays.length === 0) {
@@ -430,4 +425,10 @@ export class ConnectMachine implements Machine<ConnectEvent> {
       "try another relay",
     );
   }
+}
+
+/** What to call a path to `address`. */
+export function pathKindOf(address: SocketAddress, isPunched: boolean): PathKind {
+  if (isPunched) return "punched";
+  return address.isPrivate && !address.isLoopback ? "lan" : "direct";
 }

@@ -16,6 +16,8 @@ export interface PeerPath {
   readonly socket: object;
   /** The peer. */
   readonly address: SocketAddress;
+  /** Whether the peer's answer has come along it, so that nothing has to be waited for. */
+  readonly isProven?: boolean;
 }
 
 /** Where a dial stands. */

@@ -14,7 +14,7 @@ import {
   OPEN_TIMEOUT_MS,
   TRACE_EVENTS,
 } from "./connect_constants.ts";
-import { ConnectMachine } from "./connect_machine.ts";
+import { ConnectMachine, pathKindOf } from "./connect_machine.ts";
 import type {
   ConnectEvent,
   ConnectOptions as ConnectMachineOptions,
@@ -232,8 +232,10 @@ export class Dial {
     try {
       const query = this.#context.client.findPeerAt(this.#target, { nodes, retries: FIND_RETRIES, signal });
       this.#heard = () => query.successes > 0;
-      for await (const { from } of query) {
+      for await (const { from, peer: { relayAddresses: [first] } } of query) {
         this.#machine.handleRelay(from);
+        // A peer that can be reached names itself first: its own answer proves the path as well.
+        if (first !== undefined) this.#machine.handleRelay(first);
         this.#turn();
       }
       if (query.successes > 0) this.#machine.handleSignOfLife();
@@ -305,12 +307,13 @@ export class Dial {
   /** A packet of the peer has come from where the stream does not send to: the peer knows a way to us. */
   #onStrayPacket(socket: UdxSocket, from: SocketAddress): boolean {
     if (this.#meeting?.isStarted === true) return this.#meeting.handleStrayPacket(socket, from);
-    if (this.#isDone || !this.#machine.handleStreamPacket(this.#now(), socket, from)) return false;
+    const isPunched = this.#punch.owns(socket);
+    if (this.#isDone || !this.#machine.handleStreamPacket(this.#now(), socket, from, isPunched)) return false;
     this.#turn();
     return !this.#stream.isConnected || this.#stream.remoteAddress?.equals(from) === true;
   }
 
-  #follow({ kind, socket, address }: PeerPath): void {
+  #follow({ kind, socket, address, isProven }: PeerPath): void {
     if (kind === "direct") this.#context.stats.punches.open++;
     const stream = this.#stream;
     const remoteId = this.#keys!.payload.udx!.id;
@@ -329,7 +332,7 @@ export class Dial {
     const connection = this.#connection = new DhtConnection(stream, this.#context.runtime, {
       isInitiator: true,
       keyPair: this.#config.keyPair,
-      session: this.#keys!.result.session,
+      session: { ...this.#keys!.result.session, isPathProven: isProven },
       keepAliveMs: this.#config.keepAliveMs,
       // The machine gives up before.
       handshakeTimeoutMs: 4 * OPEN_TIMEOUT_MS,
@@ -352,8 +355,8 @@ export class Dial {
   #onMoved(isDirect: boolean): void {
     const { socket, remoteAddress: address } = this.#stream;
     if (socket === undefined || address === undefined) return;
-    const direct = this.#punch.owns(socket) ? "punched" : address.isPrivate ? "lan" : "direct";
-    this.#machine.handleMoved({ kind: isDirect ? direct : "relayed", socket, address });
+    const kind = isDirect ? pathKindOf(address, this.#punch.owns(socket)) : "relayed";
+    this.#machine.handleMoved({ kind, socket, address });
     if (isDirect) this.#keep(socket, address);
     this.#turn();
   }

@@ -2,6 +2,7 @@
 import type { Clock, Timer } from "../core/runtime/runtime.ts";
 import { SocketAddress } from "../encoding/address.ts";
 import type { UdxSocket } from "../transports/udx/udx_socket.ts";
+import { FULL_TTL } from "./punch/constants.ts";
 import type { PunchTransmit } from "./punch/probe.ts";
 import type { Puncher, PunchEvent, PunchFailureCode } from "./punch/puncher.ts";
 import type { SocketLease, SocketPool, SocketPurpose } from "./punch/socket_pool.ts";
@@ -26,6 +27,8 @@ export interface PunchHooks {
   onRound?(event: PunchEvent & { readonly type: "round" }, lease: PunchLease): void;
   /** The responder: answer this. */
   onReply?(event: PunchEvent & { readonly type: "reply" }, lease: PunchLease | undefined): void;
+  /** A punch that is to arrive has gone out. */
+  onPunched?(lease: PunchLease, to: SocketAddress): void;
   /** A hole is made. The lease is the owner's from now on, who releases it. */
   onConnected?(lease: PunchLease, address: SocketAddress): void;
   /** None could be made. */
@@ -132,7 +135,9 @@ export class PunchDriver<Machine extends Puncher> {
       while ((event = this.machine.pollEvent()) !== undefined) this.#handle(event);
       if (!this.machine.pollPunch(this.#now(), this.#out)) return;
       const { socket, to, ttl } = this.#out;
-      this.#leases.get(socket)?.socket.send(PUNCH, to, ttl === 0 ? undefined : ttl);
+      const lease = this.#leases.get(socket);
+      lease?.socket.send(PUNCH, to, ttl === FULL_TTL ? undefined : ttl);
+      if (lease !== undefined && ttl === FULL_TTL) this.#hooks.onPunched?.(lease, to);
     }
   }
 

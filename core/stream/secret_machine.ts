@@ -8,7 +8,8 @@ import { equals } from "../../encoding/bytes.ts";
 import { NoiseHandshake } from "../crypto/noise.ts";
 import { streamId } from "../crypto/secret_state.ts";
 import { assert } from "../runtime/assert.ts";
-import type { SecretStreamState } from "../runtime/crypto_provider.ts";
+import { requireSize } from "../crypto/sizes.ts";
+import type { CryptoProvider, SecretStreamState } from "../runtime/crypto_provider.ts";
 import { ConnectError, ProtocolError } from "../runtime/errors.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { FRAME_HEADER_BYTES, FrameReader, MAX_FRAME_BYTES, writeFrameLength } from "./frame_reader.ts";
@@ -26,7 +27,8 @@ export const ROOM_BEHIND_BYTES = 16;
 export const MAX_MESSAGE_BYTES: number = MAX_FRAME_BYTES - SEAL_OVERHEAD_BYTES;
 
 const STREAM_ID_BYTES = 32;
-const STREAM_HEADER_BYTES = 24;
+/** Bytes with which a direction begins. */
+export const STREAM_HEADER_BYTES = 24;
 const HEADER_FRAME_BYTES = STREAM_ID_BYTES + STREAM_HEADER_BYTES;
 
 // Tuning
@@ -44,16 +46,38 @@ export type SecretStage = "handshake" | "header" | "message";
  * key. The responder of IK has read nothing that could not be a recording, and the header proves nothing more, because
  * its stream id derives from the handshake hash, which anyone who saw the handshake can compute. Only a message sealed
  * with the new keys proves the initiator. With an injected session, the initiator waits for the header, which shows that
- * this pipe leads to the peer that it shook hands with.
+ * this pipe leads to the peer that it shook hands with, unless it knows that from the handshake.
  */
 export type Proof = "handshake" | "header" | "message";
 
 function proofOf(config: SecretStreamConfig): Proof {
-  if (config.session !== undefined) return config.isInitiator ? "header" : "message";
+  const { session } = config;
+  if (session !== undefined) {
+    if (!config.isInitiator) return "message";
+    return session.isPathProven === true ? "handshake" : "header";
+  }
   return config.pattern === "IK" && !config.isInitiator ? "message" : "handshake";
 }
 
 const NOTHING: Uint8Array = new Uint8Array(0);
+
+/**
+ * The header with which the side of `session` begins its direction, as a whole frame.
+ *
+ * @param streamHeader the 24 random bytes in it.
+ */
+export function headerFrame(
+  crypto: CryptoProvider,
+  session: NoiseSession,
+  streamHeader: Uint8Array,
+): Uint8Array {
+  requireSize("streamHeader", streamHeader, STREAM_HEADER_BYTES);
+  const frame = new Uint8Array(FRAME_HEADER_BYTES + HEADER_FRAME_BYTES);
+  writeFrameLength(frame, HEADER_FRAME_BYTES);
+  frame.set(streamId(crypto, session.hash, session.isInitiator), FRAME_HEADER_BYTES);
+  frame.set(streamHeader, FRAME_HEADER_BYTES + STREAM_ID_BYTES);
+  return frame;
+}
 
 /** One side of a secret stream, without its pipe. */
 export class SecretMachine {
@@ -246,12 +270,9 @@ export class SecretMachine {
 
   #establish(session: NoiseSession): void {
     const { crypto, random } = this.#runtime;
-    const frame = new Uint8Array(FRAME_HEADER_BYTES + HEADER_FRAME_BYTES);
-    writeFrameLength(frame, HEADER_FRAME_BYTES);
-    frame.set(streamId(crypto, session.hash, session.isInitiator), FRAME_HEADER_BYTES);
-    const header = random.fill(frame.subarray(FRAME_HEADER_BYTES + STREAM_ID_BYTES));
+    const header = session.streamHeader ?? random.fill(new Uint8Array(STREAM_HEADER_BYTES));
     this.#sealing = crypto.secretStream(session.tx, header);
-    this.#transmits.push(frame);
+    this.#transmits.push(headerFrame(crypto, session, header));
     this.#session = session;
     this.#stage = "header";
     this.#reader.expect(HEADER_FRAME_BYTES, HEADER_FRAME_BYTES, "INVALID_HEADER");

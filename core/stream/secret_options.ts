@@ -14,6 +14,13 @@ const HANDSHAKE_TIMEOUT_MS = 15_000;
 export interface NoiseSession extends NoiseKeys {
   /** The Ed25519 key that this side proved; 32 bytes. */
   readonly publicKey: Uint8Array;
+  /** The 24 random bytes that this side's direction begins with, if its header was sent ahead; drawn by default. Good for once. */
+  readonly streamHeader?: Uint8Array | undefined;
+  /**
+   * Whether the handshake came along the very path that the pipe takes, so that the initiator need not wait to hear more of the
+   * peer; false by default.
+   */
+  readonly isPathProven?: boolean | undefined;
 }
 
 /** Options of a `SecretStream` and of all that is built on it. */

@@ -285,7 +285,7 @@ export abstract class Puncher implements Machine<PunchEvent> {
   }
 
   /** Whether a side has another port for each remote, so that ports have to be guessed. */
-  protected get needsGuessing(): boolean {
+  get needsGuessing(): boolean {
     return this.nat.firewall >= Firewall.Random || this.remoteFirewall >= Firewall.Random;
   }
 

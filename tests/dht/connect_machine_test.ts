@@ -169,7 +169,7 @@ test("Q1 a silent path is given up for the spare hole, or for a second punch wit
 
 test("Q1 the first packet of the peer may be faster than its answer", () => {
   const bench = Bench.asked();
-  assert.equal(bench.machine.handleStreamPacket(1, CURRENT, SERVER), true);
+  assert.equal(bench.machine.handleStreamPacket(1, CURRENT, SERVER, false), true);
   assert.deepEqual(bench.events(), []);
   bench.machine.handleAnswer(2, 0, bench.answer(PUNCHABLE));
   assert.deepEqual(types(bench.events()), ["stopSearch", "keys", "path"]);
@@ -281,7 +281,7 @@ test("F3 inputs in any order break nothing, and every dial ends", () => {
         () => machine.handleRelayReady(now, CURRENT, RELAYS[4]!),
         () => machine.handleRelayFailure(new Error("No")),
         () => machine.handleMoved({ kind: random.chance(1, 2) ? "relayed" : "direct", ...PATH }),
-        () => machine.handleStreamPacket(now, PUNCHED, SERVER),
+        () => machine.handleStreamPacket(now, PUNCHED, SERVER, random.chance(1, 2)),
         () => machine.handleProven(),
         () => machine.handleStreamEnd(undefined),
         () => machine.handleTimeout(now),

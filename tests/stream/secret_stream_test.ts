@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { headerFrame } from "../../core/stream/secret_machine.ts";
 import { NoiseHandshake } from "../../core/crypto/noise.ts";
 import { streamId } from "../../core/crypto/secret_state.ts";
 import { ConnectError, type ErrorCode, HyphaError, ProtocolError } from "../../core/runtime/errors.ts";
@@ -235,6 +236,35 @@ test("secret stream: with keys agreed elsewhere it starts with the header (S3)",
   assert.equal(server.stream.isOpen, true);
   client.stream.write(text("hi"));
   assert.deepEqual(server.sink.texts, ["hi"]);
+});
+
+test("secret stream: who knows the path from the handshake is open at once, and a header may be sent ahead (S4)", () => {
+  const [session, other] = sessions();
+  const [near, far] = duplexPair();
+  const streamHeader = bytes(24);
+  const { crypto } = testRuntime();
+  const end = makeEnd(near, testRuntime(), {
+    ...{ isInitiator: true, keyPair: keyPair(1) },
+    session: { ...session, isPathProven: true, streamHeader },
+  });
+  end.stream.start();
+  assert.equal(end.stream.isOpen, true);
+  const seen: number[] = [];
+  far.attach({ onData: (chunk) => void seen.push(...chunk), onDrain() {}, onEnd() {}, onClose() {} });
+  const frame = headerFrame(crypto, session, streamHeader);
+  assert.deepEqual(seen.slice(0, frame.length), [...frame]);
+  assert.throws(() => headerFrame(crypto, session, bytes(23)), RangeError);
+
+  // The other side has only a message's word for it, whatever it is told.
+  const [near2] = duplexPair();
+  const answering = { ...other, isPathProven: true };
+  const server = makeEnd(near2, testRuntime(), {
+    isInitiator: false,
+    keyPair: keyPair(2),
+    session: answering,
+  });
+  server.stream.start();
+  assert.equal(server.stream.isOpen, false);
 });
 
 test("secret stream: a header of another handshake is refused (S4)", () => {

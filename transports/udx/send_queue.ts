@@ -130,6 +130,7 @@ export class SendQueue {
   #unsentBytes = 0;
   #writtenOffset = 0;
   #sentOffset = 0;
+  #cutOffset = 0;
   #ackedOffset = 0;
   #outstandingBytes = 0;
   #firstUnacked: number;
@@ -207,6 +208,11 @@ export class SendQueue {
     this.#writtenOffset += chunk.length;
   }
 
+  /** What was written so far shares no packet with what comes. */
+  cut(): void {
+    this.#cutOffset = this.#writtenOffset;
+  }
+
   /** Ends the stream behind what was written. */
   writeEnd(): void {
     if (this.#end === "none") this.#end = "queued";
@@ -214,7 +220,10 @@ export class SendQueue {
 
   /** Packs up to `capacity` bytes of what is unsent behind `padding` bytes, as the next packet. */
   pack(capacity: number, padding: number, path: Path): SentPacket {
-    const payloadBytes = Math.min(capacity, this.#unsentBytes);
+    let payloadBytes = Math.min(capacity, this.#unsentBytes);
+    if (this.#sentOffset < this.#cutOffset) {
+      payloadBytes = Math.min(payloadBytes, this.#cutOffset - this.#sentOffset);
+    }
     const buffer = this.#slab.alloc(HEADER_BYTES + padding + payloadBytes);
     if (padding > 0) buffer.fill(0, HEADER_BYTES, HEADER_BYTES + padding);
     this.#copy(buffer, HEADER_BYTES + padding, payloadBytes);

@@ -29,7 +29,6 @@ import {
 const DRAIN: StreamEvent = { type: "drain" };
 const ACKED: StreamEvent = { type: "acked" };
 const REMOTE_CHANGED: StreamEvent = { type: "remoteChanged" };
-const GONE: StreamEvent = { type: "gone" };
 
 /** One stream. The endpoint feeds it packets from accepted sources and sends what it is told to. */
 export class StreamMachine implements Machine<StreamEvent> {
@@ -195,6 +194,11 @@ export class StreamMachine implements Machine<StreamEvent> {
     return !this.#wantsDrain;
   }
 
+  /** What was written so far shares no packet with what comes. */
+  cut(): void {
+    this.#sender.queue.cut();
+  }
+
   /** Ends this side's direction behind what was written. */
   end(): void {
     if (this.#phase === "open") this.#sender.queue.writeEnd();
@@ -315,7 +319,7 @@ export class StreamMachine implements Machine<StreamEvent> {
     this.#phase = "gone";
     this.#lingerUntil = this.#repeatDestroyAt = Infinity;
     this.#isAckOwed = this.#isDestroyOwed = false;
-    this.#events.push(GONE);
+    this.#events.push({ type: "gone" });
   }
 
   // --- Time ---

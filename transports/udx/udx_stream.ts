@@ -232,6 +232,11 @@ export class UdxStream implements Duplex, UnorderedMessages, DeadlineEntry {
     return hasRoom;
   }
 
+  /** What was written so far shares no packet with what comes: for who has sent that packet before, in another way. */
+  cut(): void {
+    this.#machine.cut();
+  }
+
   /** See {@linkcode Duplex.pause}. */
   pause(): void {
     this.#isPaused = true;

@@ -35,6 +35,20 @@ test("U21 small writes merge into one packet, large ones are split", () => {
   assert.deepEqual([queue.hasUnsent, queue.outstandingBytes, queue.writtenOffset], [false, 2500, 2500]);
 });
 
+test("what is written before a cut shares no packet with what comes behind it", () => {
+  const queue = new SendQueue(0, new Slab());
+  queue.write(bytes(59));
+  queue.cut();
+  queue.write(bytes(20));
+  queue.writeEnd();
+  const packets = [send(queue, 1000), send(queue, 1000)];
+  assert.deepEqual(packets.map(({ payloadBytes, type }) => [payloadBytes, type]), [[59, DATA], [
+    20,
+    DATA | END,
+  ]]);
+  assert.equal(queue.hasUnsent, false);
+});
+
 test("U16 the end rides on the last packet, or alone when there is no data", () => {
   const queue = new SendQueue(0, new Slab());
   queue.write(bytes(15));
