@@ -1,0 +1,174 @@
+/**
+ * Reads the examples of the specification with the reference: JSON `{name: hex}` on standard input, `{name: what}` on standard
+ * output for each that it knows. `what` is "same" if the reference reads the bytes and writes the same again, else an error.
+ */
+import { createRequire } from "node:module";
+
+const require = createRequire(import.meta.url);
+const c = require("compact-encoding");
+const sodium = require("sodium-universal");
+const { keyPair } = require("hypercore-crypto");
+const SecretStream = require("@hyperswarm/secret-stream");
+const { messages: relay } = require("blind-relay");
+const IO = require("dht-rpc/lib/io");
+const { id: nodeId } = require("dht-rpc/lib/peer");
+const m = require("hyperdht/lib/messages");
+const NoiseWrap = require("hyperdht/lib/noise-wrap");
+const Persistent = require("hyperdht/lib/persistent");
+const SecurePayload = require("hyperdht/lib/secure-payload");
+
+let text = "";
+for await (const chunk of process.stdin) text += chunk;
+const bytes = Object.fromEntries(
+  Object.entries(JSON.parse(text)).map(([name, hex]) => [name, Buffer.from(hex, "hex")]),
+);
+const seed = (n) => Buffer.alloc(32, n);
+const hash = (data, key) => {
+  const out = Buffer.alloc(32);
+  if (key) sodium.crypto_generichash(out, data, key);
+  else sodium.crypto_generichash(out, data);
+  return out;
+};
+const [client, server] = [keyPair(seed(1)), keyPair(seed(2))];
+
+// --- What the reference reads and writes again
+
+const codec = (encoding) => (name) => c.encode(encoding, c.decode(encoding, bytes[name]));
+const lookupReply = (name) => {
+  const { peers, bump } = c.decode(m.lookupRawReply, bytes[name]);
+  return c.encode(m.lookupRawReply, { peers: peers.map((peer) => c.encode(m.peer, peer)), bump });
+};
+/** A message of a channel: two numbers, then what the codec makes of the rest. */
+const onChannel = (encoding) => (name) => {
+  const head = bytes[name].subarray(0, 2);
+  return Buffer.concat([head, c.encode(encoding, c.decode(encoding, bytes[name].subarray(2)))]);
+};
+
+/** Node, and where its message comes from, by what the page says. */
+const R = { host: "40.0.0.1", port: 49737 };
+const SOURCES = {
+  "command-request": { host: "30.0.0.1", port: 6000 },
+  "announce-request": { host: "30.0.0.1", port: 6000 },
+  "handshake-relayed": R,
+};
+const socket = { sent: null, trySend: (buffer) => (socket.sent = buffer) };
+const idle = { watchNetworkInterfaces: () => ({ destroy() {} }) };
+
+/** The request of a message, taken apart by the reference; undefined if it is refused. */
+function readRequest(name) {
+  let request;
+  const io = new IO({ id: null, closest: () => [] }, idle, { onrequest: (req) => (request = req) });
+  io._secrets = [seed(5), seed(5)];
+  io.onmessage(socket, bytes[name], SOURCES[name] ?? { host: "20.0.0.1", port: 5000 });
+  return request;
+}
+function request(name) {
+  const req = readRequest(name);
+  if (!req) throw new Error("the reference does not take it");
+  const { _io: io, from, to, token, value } = req;
+  io.ephemeral = from.id === null;
+  io.serverSocket = socket;
+  io.table = { id: from.id };
+  return req._encodeRequest(token, value, to, socket);
+}
+function reply(name) {
+  let response;
+  const tid = bytes[name].readUInt16LE(2);
+  const io = new IO({}, idle, {});
+  io.inflight.push({ tid, onresponse: (res) => (response = res), internal: false });
+  io.onmessage(socket, bytes[name], R);
+  if (!response) throw new Error("the reference does not take it");
+  const { from, to, token, closerNodes, error, value } = response;
+  const answering = readRequest("find-node-request");
+  answering.tid = tid;
+  const writer = answering._io;
+  writer.ephemeral = from.id === null;
+  writer.serverSocket = socket;
+  writer.table = { id: from.id, closest: () => closerNodes ?? [] };
+  if (token) writer.token = () => token;
+  answering._sendReply(error, value, token !== null, closerNodes !== null, to, socket);
+  return socket.sent;
+}
+
+// --- What it computes
+
+function handshake() {
+  const [a, b] = [new NoiseWrap(client, server.publicKey), new NoiseWrap(server, null)];
+  a.handshake.e = keyPair(seed(3));
+  b.handshake.e = keyPair(seed(4));
+  const first = a.send(c.decode(m.noisePayload, bytes["client-payload"]));
+  // Copies are taken in: in the end the ephemeral keys inside of what was taken in are zeroed.
+  b.recv(Buffer.from(first));
+  const second = b.send(c.decode(m.noisePayload, bytes["server-payload"]));
+  a.recv(Buffer.from(second));
+  return { first, second, keys: a.final() };
+}
+const { first, second, keys } = handshake();
+const secure = new SecurePayload(keys.holepunchSecret);
+const announced = { peer: { publicKey: server.publicKey, relayAddresses: [] } };
+const target = hash(server.publicKey);
+const idOfR = nodeId(R.host, R.port);
+const token = hash(Buffer.from("30.0.0.1"), seed(5));
+function unordered() {
+  const stream = Object.create(SecretStream.prototype);
+  stream.isInitiator = true;
+  stream._setupSecretSend(keys.hash);
+  stream._sendState.set(Buffer.from("0002030405060708", "hex"), 64);
+  return stream._boxMessage(Buffer.from("hi"));
+}
+function announceValue() {
+  const signature = Persistent.signAnnounce(target, token, idOfR, announced, server);
+  return c.encode(m.announce, { ...announced, signature });
+}
+function mutablePut() {
+  const [seq, value] = [0, Buffer.from("x")];
+  const signature = Persistent.signMutable(seq, value, client);
+  return c.encode(m.mutablePutRequest, { publicKey: client.publicKey, seq, value, signature });
+}
+const secretstreamId = (isInitiator) => SecretStream.id(keys.hash, isInitiator);
+
+const checks = {
+  "node-id": () => idOfR,
+  "rpc-token": () => token,
+  "peer-target": () => target,
+  "peer-record": codec(m.peer),
+  "lookup-reply": lookupReply,
+  "mutable-put": mutablePut,
+  "plugin-request": codec(m.pluginRequest),
+  "announce-value": announceValue,
+  "noise-1": () => first,
+  "noise-2": () => second,
+  "handshake-keys": () => Buffer.concat([keys.hash, keys.tx, keys.rx, keys.holepunchSecret]),
+  "relay-payload": codec(m.noisePayload),
+  "punch-probe": () => c.encode(m.holepunchPayload, secure.decrypt(Buffer.from(bytes["punch-probe-sealed"]))),
+  "punch-token": () => hash(Buffer.from("20.0.0.1"), seed(5)),
+  "stream-ids": () => Buffer.concat([secretstreamId(true), secretstreamId(false)]),
+  "unordered-message": unordered,
+  "relay-pair": onChannel(relay.pair),
+  "relay-pair-other": onChannel(relay.pair),
+  "relay-paired": onChannel(relay.pair),
+  "relay-unpair": onChannel(relay.unpair),
+};
+for (const name of ["client-payload", "server-payload"]) checks[name] = codec(m.noisePayload);
+for (const name of ["punch-probe-reply", "punch-start", "punch-start-reply"]) {
+  checks[name] = codec(m.holepunchPayload);
+}
+const MESSAGES = ["ping", "ping-nat", "find-node", "down-hint", "delayed-ping", "command", "announce"];
+for (const name of MESSAGES) checks[`${name}-request`] = request;
+for (const name of ["handshake-request", "handshake-relayed", "handshake-answer", "holepunch-request"]) {
+  checks[name] = request;
+}
+for (const name of ["ping", "ping-nat", "find-node", "command", "invalid-token", "handshake"]) {
+  checks[`${name}-reply`] = reply;
+}
+
+const results = {};
+for (const [name, check] of Object.entries(checks)) {
+  try {
+    const found = Buffer.from(check(name));
+    results[name] = found.equals(bytes[name]) ? "same" : `differs: ${found.toString("hex")}`;
+  } catch (error) {
+    results[name] = String(error);
+  }
+}
+console.log(JSON.stringify(results));
