@@ -1,5 +1,7 @@
-/** The tables of `docs/spec/hyperswarm.md` are true: each cell is tried. */
+/** The tables of `docs/spec/` that a program can try are true, cell by cell. */
 import assert from "node:assert/strict";
+import * as encoding from "../../encoding/mod.ts";
+import { fromHex, toHex } from "../../encoding/text.ts";
 import { SeededRandom } from "../../core/runtime/virtual.ts";
 import { BACKOFFS_MS, RACE_MS } from "../../swarm/constants.ts";
 import { judgeDuplicate } from "../../swarm/duplicates.ts";
@@ -94,5 +96,36 @@ test("hyperswarm.md: of two connections the one stays that the table says", () =
         assert.equal(judgeDuplicate(incumbent, false), smaller, `${what} ${ageMs} ${hasMovedBytes}`);
       }
     }
+  }
+});
+
+/** Codecs whose values JSON cannot express: how to make one, and how to show it. */
+const FORMS: Readonly<Record<string, { make(json: never): unknown; show(value: never): unknown }>> = {
+  buffer: { make: fromHex, show: toHex },
+  fixed32: { make: fromHex, show: toHex },
+  uint16Array: { make: (list: number[]) => Uint16Array.from(list), show: (list: Uint16Array) => [...list] },
+  ipv4Address: { make: (text: string) => encoding.SocketAddress.parse(text), show: String },
+  ipv6Address: { make: (text: string) => encoding.SocketAddress.parse(text), show: String },
+};
+
+/** A codec by its name on the page: `uint`, `array(uint)`. */
+function codecOf(name: string): encoding.Codec<unknown> {
+  const [, outer, inner] = /^(\w+)(?:\((\w+)\))?$/.exec(name)!;
+  const found = (encoding as unknown as Record<string, unknown>)[outer!];
+  const codec = inner === undefined ? found : (found as (of: unknown) => unknown)(codecOf(inner));
+  return codec as encoding.Codec<unknown>;
+}
+
+test("encoding.md: the examples of the codecs are what they write and read", () => {
+  const rows = readTable("encoding.md", ["codec", "value", "bytes"]);
+  assert.ok(rows.length >= 25);
+  for (const cells of rows) {
+    const [name, json, hex] = cells.map((cell) => cell.slice(1, -1)) as [string, string, string];
+    const { make, show } = FORMS[name] ??
+      { make: (value: unknown) => value, show: (value: unknown) => value };
+    const value = JSON.parse(json);
+    assert.equal(toHex(encoding.encode(codecOf(name), make(value as never))), hex, `${name} ${json}`);
+    const read = show(encoding.decode(codecOf(name), fromHex(hex)) as never);
+    assert.equal(JSON.stringify(read), json, `${name} ${json}`);
   }
 });
