@@ -45,14 +45,27 @@ export function readExamples(): Map<string, Example> {
 
 /** The rows of the only table of `page` that begins with the cells of `head`. */
 export function readTable(page: string, head: readonly string[]): string[][] {
+  const { lines, start } = findTable(page, head);
+  const rows = lines.slice(start + 2);
+  const end = rows.findIndex((cells) => cells.length === 0);
+  return rows.slice(0, end === -1 ? undefined : end);
+}
+
+/** The head of the only table of `page` whose first cell is `name`. */
+export function tableHead(page: string, name: string): string[] {
+  const { lines, start } = findTable(page, [name]);
+  return lines[start]!;
+}
+
+function findTable(page: string, head: readonly string[]): { lines: string[][]; start: number } {
   const lines = readPage(page).split("\n").map(cellsOf);
-  const starts = lines.flatMap((cells, i) => head.every((cell, at) => cells[at] === cell) ? [i] : []);
+  const isHead = (i: number) =>
+    head.every((cell, at) => lines[i]![at] === cell) && /^-+$/.test(lines[i + 1]?.[0] ?? "");
+  const starts = [...lines.keys()].filter(isHead);
   if (starts.length !== 1) {
     throw new Error(`${page}: ${starts.length} tables with the head ${head.join(", ")}`);
   }
-  const rows = lines.slice(starts[0]! + 2);
-  const end = rows.findIndex((cells) => cells.length === 0);
-  return rows.slice(0, end === -1 ? undefined : end);
+  return { lines, start: starts[0]! };
 }
 
 function cellsOf(line: string): string[] {
