@@ -63,16 +63,31 @@ function poly1305(key: Uint8Array, text: Uint8Array): Uint8Array {
 
 const padding = (length: number) => zeros((16 - length % 16) % 16);
 
-function seal(key: Uint8Array, nonce: Uint8Array, data: Uint8Array, text: Uint8Array): Uint8Array {
-  const sealed = chacha20(key, 1, nonce, text);
+function tagOf(key: Uint8Array, nonce: Uint8Array, data: Uint8Array, sealed: Uint8Array): Uint8Array {
   const lengths = [little(BigInt(data.length), 8), little(BigInt(sealed.length), 8)];
   const mac = [data, padding(data.length), sealed, padding(sealed.length), ...lengths];
-  return concat([sealed, poly1305(block(key, 0, nonce), concat(mac))]);
+  return poly1305(block(key, 0, nonce), concat(mac));
+}
+
+function seal(key: Uint8Array, nonce: Uint8Array, data: Uint8Array, text: Uint8Array): Uint8Array {
+  const sealed = chacha20(key, 1, nonce, text);
+  return concat([sealed, tagOf(key, nonce, data, sealed)]);
+}
+
+/** The reverse of {@linkcode seal}. @throws {Error} for a forgery. */
+function open(key: Uint8Array, nonce: Uint8Array, data: Uint8Array, box: Uint8Array): Uint8Array {
+  const sealed = box.subarray(0, box.length - 16);
+  requireEqual(box.subarray(box.length - 16), tagOf(key, nonce, data, sealed));
+  return chacha20(key, 1, nonce, sealed);
+}
+
+function requireEqual(a: Uint8Array, b: Uint8Array): void {
+  if (a.length !== b.length || a.some((byte, i) => byte !== b[i])) throw new Error("forged");
 }
 
 // --- 1.3
 
-/** The sealing side of a secretstream. */
+/** One direction of a secretstream: use it to seal or to open, not for both. */
 export class TextSecretstream {
   readonly #key: Uint8Array;
   #inonce: Uint8Array;
@@ -86,15 +101,33 @@ export class TextSecretstream {
   }
 
   seal(message: Uint8Array): Uint8Array {
-    const nonce = concat([little(this.#counter, 4), this.#inonce]);
-    const macKey = block(this.#key, 0, nonce);
+    const b = chacha20(this.#key, 1, this.#nonce, zeros(64));
+    const c = chacha20(this.#key, 2, this.#nonce, message);
+    return concat([b.subarray(0, 1), c, this.#authenticate(b, c)]);
+  }
+
+  /** The reverse of `seal`. @throws {Error} for a forgery. */
+  open(sealed: Uint8Array): Uint8Array {
+    const nonce = this.#nonce;
+    const c = sealed.subarray(1, sealed.length - 16);
     const b = chacha20(this.#key, 1, nonce, zeros(64));
-    const c = chacha20(this.#key, 2, nonce, message);
-    const lengths = [zeros(8), little(64n + BigInt(message.length), 8)];
-    const mac = poly1305(macKey, concat([b, c, zeros(message.length % 16), ...lengths]));
+    b[0] = sealed[0]!;
+    requireEqual(sealed.subarray(sealed.length - 16), this.#authenticate(b, c));
+    return chacha20(this.#key, 2, nonce, c);
+  }
+
+  get #nonce(): Uint8Array {
+    return concat([little(this.#counter, 4), this.#inonce]);
+  }
+
+  /** The authenticator; moves on to the next message. */
+  #authenticate(b: Uint8Array, c: Uint8Array): Uint8Array {
+    const lengths = [zeros(8), little(64n + BigInt(c.length), 8)];
+    const macKey = block(this.#key, 0, this.#nonce);
+    const mac = poly1305(macKey, concat([b, c, zeros(c.length % 16), ...lengths]));
     this.#inonce = xor(this.#inonce, mac.subarray(0, 8));
     this.#counter++;
-    return concat([b.subarray(0, 1), c, mac]);
+    return mac;
   }
 }
 
@@ -111,57 +144,104 @@ function hmac(key: Uint8Array, ...parts: Uint8Array[]): Uint8Array {
   return hash(padded.map((byte) => byte ^ 0x5c), hash(padded.map((byte) => byte ^ 0x36), ...parts));
 }
 
-/** One side of a handshake, and what it is made of. */
-export interface TextSide {
-  readonly isInitiator: boolean;
-  readonly e: { readonly publicKey: Uint8Array; readonly secretKey: Uint8Array };
-  readonly s: { readonly publicKey: Uint8Array; readonly secretKey: Uint8Array };
+/** A key pair. */
+export interface TextKeys {
+  readonly publicKey: Uint8Array;
+  readonly secretKey: Uint8Array;
 }
 
 const MESSAGES = [["e", "es", "s", "ss"], ["e", "ee", "se"]] as const;
 
-/** Both messages of a handshake IK, and what comes of it. */
-export function textHandshake(
-  [initiator, responder]: readonly [TextSide, TextSide],
-  prologue: Uint8Array,
-  payloads: readonly [Uint8Array, Uint8Array],
-): { messages: Uint8Array[]; hash: Uint8Array; keys: [Uint8Array, Uint8Array] } {
-  const name = utf8("Noise_IK_Ed25519_ChaChaPoly_BLAKE2b");
-  let h = concat([name, zeros(64 - name.length)]);
-  let ck = h;
-  let k: Uint8Array | undefined;
-  let n = 0n;
-  const mixHash = (a: Uint8Array) => h = hash(h, a);
-  const mixKey = (a: Uint8Array) => {
-    const t = hmac(ck, a);
-    ck = hmac(t, Uint8Array.of(1));
-    k = hmac(t, ck, Uint8Array.of(2)).subarray(0, 32);
-    n = 0n;
-  };
-  const encryptAndHash = (p: Uint8Array) => {
-    const c = k === undefined ? p : seal(k, concat([zeros(4), little(n++, 4), zeros(4)]), h, p);
-    mixHash(c);
-    return c;
-  };
-  const dh = (token: string) =>
-    wasm.dh(initiator[token[0] as "e" | "s"].secretKey, responder[token[1] as "e" | "s"].publicKey)!;
-  mixHash(prologue);
-  mixHash(responder.s.publicKey);
-  const messages = MESSAGES.map((tokens, i) => {
-    const writer = i === 0 ? initiator : responder;
-    const parts = tokens.map((token) => {
-      if (token === "e") mixHash(writer.e.publicKey);
-      else if (token !== "s") mixKey(dh(token));
-      return token === "e"
-        ? writer.e.publicKey
-        : token === "s"
-        ? encryptAndHash(writer.s.publicKey)
-        : zeros(0);
+/** One side of a handshake IK. */
+export class TextHandshake {
+  readonly #isInitiator: boolean;
+  readonly #own: Readonly<Record<"e" | "s", TextKeys>>;
+  readonly #remote: { e?: Uint8Array; s?: Uint8Array | undefined };
+  #h: Uint8Array;
+  #ck: Uint8Array;
+  #k: Uint8Array | undefined;
+  #n = 0n;
+  #next = 0;
+
+  /** With `remoteStatic` the initiator, without it the responder. */
+  constructor(prologue: Uint8Array, own: Readonly<Record<"e" | "s", TextKeys>>, remoteStatic?: Uint8Array) {
+    const name = utf8("Noise_IK_Ed25519_ChaChaPoly_BLAKE2b");
+    this.#isInitiator = remoteStatic !== undefined;
+    this.#own = own;
+    this.#remote = { s: remoteStatic };
+    this.#h = this.#ck = concat([name, zeros(64 - name.length)]);
+    this.#mixHash(prologue);
+    this.#mixHash(remoteStatic ?? own.s.publicKey);
+  }
+
+  /** The handshake hash, once it is complete. */
+  get hash(): Uint8Array {
+    return this.#h;
+  }
+
+  /** The next message. */
+  write(payload: Uint8Array): Uint8Array {
+    const parts = MESSAGES[this.#next++]!.map((token) => {
+      if (token === "e") this.#mixHash(this.#own.e.publicKey);
+      else if (token !== "s") this.#mixKey(this.#dh(token));
+      if (token === "s") return this.#encryptAndHash(this.#own.s.publicKey);
+      return token === "e" ? this.#own.e.publicKey : zeros(0);
     });
-    return concat([...parts, encryptAndHash(payloads[i]!)]);
-  });
-  const t = hmac(ck);
-  const first = hmac(t, Uint8Array.of(1));
-  const second = hmac(t, first, Uint8Array.of(2));
-  return { messages, hash: h, keys: [first.subarray(0, 32), second.subarray(0, 32)] };
+    return concat([...parts, this.#encryptAndHash(payload)]);
+  }
+
+  /** The payload of the other side's next message. */
+  read(message: Uint8Array): Uint8Array {
+    let rest = message;
+    const take = (length: number) => {
+      const head = rest.subarray(0, length);
+      rest = rest.subarray(length);
+      return head;
+    };
+    for (const token of MESSAGES[this.#next++]!) {
+      if (token === "e") this.#mixHash(this.#remote.e = take(32));
+      else if (token === "s") this.#remote.s = this.#decryptAndHash(take(48));
+      else this.#mixKey(this.#dh(token));
+    }
+    return this.#decryptAndHash(rest);
+  }
+
+  /** The keys that the initiator and the responder send with. */
+  split(): [Uint8Array, Uint8Array] {
+    const t = hmac(this.#ck);
+    const first = hmac(t, Uint8Array.of(1));
+    return [first.subarray(0, 32), hmac(t, first, Uint8Array.of(2)).subarray(0, 32)];
+  }
+
+  #dh(token: string): Uint8Array {
+    const [own, remote] = (this.#isInitiator ? token : token[1]! + token[0]!) as "es" | "se";
+    return wasm.dh(this.#own[own as "e" | "s"].secretKey, this.#remote[remote as "e" | "s"]!)!;
+  }
+
+  #mixHash(a: Uint8Array): void {
+    this.#h = hash(this.#h, a);
+  }
+
+  #mixKey(a: Uint8Array): void {
+    const t = hmac(this.#ck, a);
+    this.#ck = hmac(t, Uint8Array.of(1));
+    this.#k = hmac(t, this.#ck, Uint8Array.of(2)).subarray(0, 32);
+    this.#n = 0n;
+  }
+
+  #nonce(): Uint8Array {
+    return concat([zeros(4), little(this.#n++, 4), zeros(4)]);
+  }
+
+  #encryptAndHash(p: Uint8Array): Uint8Array {
+    const c = this.#k === undefined ? p : seal(this.#k, this.#nonce(), this.#h, p);
+    this.#mixHash(c);
+    return c;
+  }
+
+  #decryptAndHash(c: Uint8Array): Uint8Array {
+    const p = this.#k === undefined ? c : open(this.#k, this.#nonce(), this.#h, c);
+    this.#mixHash(c);
+    return p;
+  }
 }
