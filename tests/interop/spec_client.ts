@@ -1,102 +1,54 @@
 /**
  * A client written from `docs/spec/` alone, as somebody would begin in another language: finds a peer by its key, shakes hands
- * through a relay, and talks to it over UDX and a secret stream. Shows that the text suffices; nothing of `dht/`, `transports/` or
- * `core/stream/` is used.
+ * through a relay, punches if it is to, and talks to it over UDX and a secret stream. Shows that the text suffices; nothing of
+ * `dht/`, `transports/` or `core/stream/` is used.
  */
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { concat, equals } from "../../encoding/bytes.ts";
 import { seed, utf8, wasm } from "../crypto/support.ts";
 import { TextHandshake, TextSecretstream } from "../spec/primitives.ts";
-
-const hash = (parts: readonly Uint8Array[], key?: Uint8Array) => {
-  const out = new Uint8Array(32);
-  wasm.hash(out, parts, key);
-  return out;
-};
-const little = (value: number, length: number) =>
-  Uint8Array.from({ length }, (_, i) => Math.floor(value / 256 ** i) & 255);
-const readLittle = (bytes: Uint8Array) => bytes.reduceRight((sum, byte) => sum * 256 + byte, 0);
-
-// --- encoding.md: section 2, 7
-
-const uint = (value: number) =>
-  value <= 0xfc
-    ? little(value, 1)
-    : value <= 0xffff
-    ? concat([Uint8Array.of(0xfd), little(value, 2)])
-    : concat([Uint8Array.of(0xfe), little(value, 4)]);
-const buffer = (bytes: Uint8Array) => concat([uint(bytes.length), bytes]);
-
-interface Address {
-  readonly host: string;
-  readonly port: number;
-}
-
-const address = ({ host, port }: Address) =>
-  concat([Uint8Array.from(host.split("."), Number), little(port, 2)]);
-
-class Reader {
-  #at = 0;
-  readonly #bytes: Uint8Array;
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-  }
-
-  take(length: number): Uint8Array {
-    return this.#bytes.subarray(this.#at, this.#at += length);
-  }
-
-  uint(): number {
-    const first = this.take(1)[0]!;
-    return first <= 0xfc ? first : readLittle(this.take([2, 4, 8][first - 0xfd]!));
-  }
-
-  buffer(): Uint8Array {
-    return this.take(this.uint());
-  }
-
-  address(): Address {
-    return { host: this.take(4).join("."), port: readLittle(this.take(2)) };
-  }
-
-  list<T>(read: () => T): T[] {
-    return Array.from({ length: this.uint() }, read);
-  }
-}
-
-// --- dht-rpc.md: section 2
-
-interface Reply {
-  readonly closerNodes: Address[];
-  readonly value: Uint8Array | undefined;
-}
-
-function readReply(bytes: Uint8Array): Reply & { readonly tid: number } {
-  const reader = new Reader(bytes.subarray(1));
-  const flags = reader.uint();
-  const tid = readLittle(reader.take(2));
-  reader.address();
-  if (flags & 1) reader.take(32);
-  if (flags & 2) reader.take(32);
-  const closerNodes = flags & 4 ? reader.list(() => reader.address()) : [];
-  if (flags & 8) reader.uint();
-  return { tid, closerNodes, value: flags & 16 ? reader.buffer() : undefined };
-}
+import {
+  type Address,
+  address,
+  buffer,
+  clientPayload,
+  hash,
+  little,
+  openRound,
+  Reader,
+  readLittle,
+  readReply,
+  readServerPayload,
+  type Reply,
+  type Request,
+  request,
+  type Round,
+  sealRound,
+  uint,
+} from "./spec_wire.ts";
 
 // --- The client
 
-const [PEER_HANDSHAKE, FIND_PEER] = [0, 2];
+const [PING, PEER_HANDSHAKE, PEER_HOLEPUNCH, FIND_PEER] = [0, 0, 1, 2];
+const [UNKNOWN, OPEN, CONSISTENT] = [0, 1, 2];
 const [DATA, END] = [1, 2];
 const RESEND_MS = 500;
+const PUNCH_MS = 100;
+const NOTHING: Uint8Array = new Uint8Array(0);
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /** One connection. */
 export class SpecClient {
+  /** Whether a punch has shown the way. */
+  isPunched = false;
   readonly #socket: Socket = createSocket("udp4");
   readonly #streamId = 0x5bec;
   readonly #replies = new Map<number, (reply: Reply) => void>();
   #lastTid = 0;
+  /** Nodes of the network. */
+  #known: Address[] = [];
   #remoteId = 0;
   #remote: Address | undefined;
   #seq = 0;
@@ -104,7 +56,7 @@ export class SpecClient {
   /** Packets that the peer has not acknowledged. */
   #unacked: { readonly seq: number; readonly packet: Uint8Array }[] = [];
   /** What came of the stream and is no whole frame yet. */
-  #received: Uint8Array = new Uint8Array(0);
+  #received: Uint8Array = NOTHING;
   #opener: TextSecretstream | undefined;
   #keys: { readonly tx: Uint8Array; readonly rx: Uint8Array; readonly hash: Uint8Array } | undefined;
   #sealer: TextSecretstream | undefined;
@@ -115,8 +67,8 @@ export class SpecClient {
   #sending = 0;
   readonly #timer = setInterval(() => this.#resend(), RESEND_MS);
 
-  /** Connects to the peer of a key, from one node of its network on. */
-  async connect(publicKey: Uint8Array, bootstrap: Address): Promise<void> {
+  /** Connects to the peer of a key, from one node of its network on; as one that others reach, or by a punch. */
+  async connect(publicKey: Uint8Array, bootstrap: Address, mode: "open" | "punch"): Promise<void> {
     this.#socket.on(
       "message",
       (bytes, from) => this.#onDatagram(bytes, { host: from.address, port: from.port }),
@@ -125,7 +77,7 @@ export class SpecClient {
     await once(this.#socket, "listening");
     const target = hash([publicKey]);
     const relay = await this.#findPeer(target, bootstrap);
-    await this.#shakeHands(publicKey, target, relay);
+    await this.#shakeHands(publicKey, target, relay, mode);
     await this.#until(() => this.#opener !== undefined);
   }
 
@@ -142,7 +94,7 @@ export class SpecClient {
 
   /** Ends this side, and waits for the other's end. */
   async close(): Promise<void> {
-    this.#sendPacket(END, new Uint8Array(0));
+    this.#sendPacket(END, NOTHING);
     // Without our last acknowledgement the peer would ask for it for 13 s.
     await this.#until(() => this.#hasEnded && this.#unacked.length === 0 && this.#sending === 0);
     clearInterval(this.#timer);
@@ -160,57 +112,107 @@ export class SpecClient {
       this.#replies.get(reply.tid)?.(reply);
       this.#replies.delete(reply.tid);
     } else if (bytes[0] === 0xff && bytes[1] === 1) this.#onPacket(bytes, from);
+    else if (bytes.length === 1 && this.#remote === undefined) {
+      this.isPunched = true;
+      this.#remote = from;
+      this.#receive();
+    }
     this.#wake();
   }
 
   // dht-rpc.md, 2.1 and 4
 
-  async #ask(to: Address, command: number, target: Uint8Array, value?: Uint8Array): Promise<Reply> {
+  async #ask(to: Address, what: Request): Promise<Reply> {
     const tid = ++this.#lastTid;
-    const request = concat([
-      ...[Uint8Array.of(0x03, value === undefined ? 8 : 8 | 16), little(tid, 2), address(to)],
-      ...[uint(command), target, value === undefined ? new Uint8Array(0) : buffer(value)],
-    ]);
-    this.#socket.send(request, to.port, to.host);
+    this.#socket.send(request(tid, to, what), to.port, to.host);
     return await new Promise((resolve) => this.#replies.set(tid, resolve));
   }
 
   // hyperdht.md, 7: the way to a peer is with the nodes nearest to the hash of its key
 
   async #findPeer(target: Uint8Array, bootstrap: Address): Promise<Address> {
-    const known = [bootstrap];
+    const known = this.#known = [bootstrap];
     for (const node of known) {
-      const { closerNodes, value } = await this.#ask(node, FIND_PEER, target);
-      if (value !== undefined) return node;
+      const { closerNodes, value } = await this.#ask(node, { command: FIND_PEER, target });
       for (const next of closerNodes) {
         if (!known.some(({ port }) => port === next.port)) known.push(next);
       }
+      if (value !== undefined) return node;
     }
     throw new Error("no node knows the peer");
   }
 
-  // hyperdht.md, 3, 12.1 and 12.2
+  // hyperdht.md, 12.1 and 12.2
 
-  async #shakeHands(publicKey: Uint8Array, target: Uint8Array, relay: Address): Promise<void> {
-    const prologue = hash([hash([utf8("hyperswarm/dht")]), Uint8Array.of(0)]);
+  async #shakeHands(
+    publicKey: Uint8Array,
+    target: Uint8Array,
+    relay: Address,
+    mode: "open" | "punch",
+  ): Promise<void> {
     const keys = { s: wasm.keyPair(seed(11)), e: wasm.keyPair(seed(12)) };
-    const handshake = new TextHandshake(prologue, keys, publicKey);
-    const own = address({ host: "127.0.0.1", port: this.#socket.address().port });
-    // Version, flags (addresses, udx, secret stream), no error, open; one address; udx; secret stream.
-    const payload = concat([
-      ...[Uint8Array.of(1, 2 | 8 | 16, 0, 1), Uint8Array.of(1), own],
-      ...[Uint8Array.of(1, 0), uint(this.#streamId), Uint8Array.of(0), Uint8Array.of(1)],
-    ]);
+    const handshake = new TextHandshake(namespace("hyperswarm/dht", PEER_HANDSHAKE), keys, publicKey);
+    const own = [{ host: "127.0.0.1", port: this.#socket.address().port }];
+    const payload = mode === "open"
+      ? clientPayload(OPEN, own, this.#streamId)
+      : clientPayload(UNKNOWN, [], this.#streamId);
     const value = concat([Uint8Array.of(0, 0), buffer(handshake.write(payload))]);
-    const answer = new Reader((await this.#ask(relay, PEER_HANDSHAKE, target, value)).value!);
+    const { value: reply } = await this.#ask(relay, { command: PEER_HANDSHAKE, target, value });
+    const answer = new Reader(reply!);
     const flags = answer.uint();
     if (answer.uint() !== 4) throw new Error("no answer");
-    const reader = new Reader(handshake.read(answer.buffer()));
-    if (flags & 1) answer.address();
-    this.#remoteId = readRemoteId(reader);
+    const { holepunch, streamId } = readServerPayload(handshake.read(answer.buffer()));
+    const server = flags & 1 ? answer.address() : relay;
+    this.#remoteId = streamId;
     const [tx, rx] = handshake.split();
     this.#keys = { tx, rx, hash: handshake.hash };
     this.#receive();
+    if (mode === "open") return;
+    await this.#punch(target, holepunch!, [relay, server]);
+  }
+
+  // hyperdht.md, 6.1 and 6.2
+
+  async #punch(
+    target: Uint8Array,
+    { id, relays }: { readonly id: number; readonly relays: readonly (readonly [Address, Address])[] },
+    clientRelay: readonly [Address, Address],
+  ): Promise<void> {
+    const secret = hash([namespace("hyperswarm/dht", PEER_HOLEPUNCH)], this.#keys!.hash);
+    const say = async ([relay, peer]: readonly [Address, Address], round: Round) => {
+      const sealed = buffer(sealRound(secret, hash([little(round.round, 4)]).subarray(0, 24), round));
+      const value = concat([Uint8Array.of(1, 0), uint(id), sealed, address(peer)]);
+      const { value: reply } = await this.#ask(relay, { command: PEER_HOLEPUNCH, target, value });
+      const reader = new Reader(reply!);
+      const [, mode] = [reader.uint(), reader.uint(), reader.uint()];
+      if (mode !== 4) throw new Error("no answer");
+      const answer = openRound(secret, reader.buffer());
+      if (answer.error !== 0) throw new Error(`error ${answer.error}`);
+      return answer;
+    };
+    const addresses = await this.#seenAs();
+    const facts = { error: 0, firewall: CONSISTENT, addresses, isPunching: false };
+    const serverRelay = relays.find(([relay]) => relay.port === clientRelay[0].port) ?? relays[0]!;
+    const first = await say(serverRelay, { ...facts, round: 0 });
+    const token = hash([utf8(clientRelay[1].host)], seed(14));
+    const start = { ...facts, round: 1, isPunching: true, token, remoteToken: first.token };
+    const second = await say(clientRelay, start);
+    if (!second.isPunching || !equals(second.remoteToken ?? NOTHING, token)) throw new Error("no punching");
+    while (this.#remote === undefined) {
+      for (const { host, port } of second.addresses!) this.#socket.send(Uint8Array.of(0), port, host);
+      await pause(PUNCH_MS);
+    }
+  }
+
+  /** Where four nodes see the socket; on one host they agree. */
+  async #seenAs(): Promise<Address[]> {
+    const nodes = this.#known.slice(0, 4);
+    const replies = await Promise.all(
+      nodes.map((node) => this.#ask(node, { isInternal: true, command: PING })),
+    );
+    const seen = replies.map(({ to }) => to);
+    if (seen.length < 3 || seen.some(({ port }) => port !== seen[0]!.port)) throw new Error("not consistent");
+    return [seen[0]!];
   }
 
   // udx.md, 2, 4 and 5
@@ -227,7 +229,7 @@ export class SpecClient {
         if (type & DATA) this.#received = concat([this.#received, packet.subarray(20 + packet[3]!)]);
         if (type & END) this.#hasEnded = true;
       }
-      if (this.#remoteId !== 0) this.#transmit(this.#packet(0, new Uint8Array(0)));
+      if (this.#remoteId !== 0) this.#transmit(this.#packet(0, NOTHING));
     }
     this.#receive();
   }
@@ -291,24 +293,11 @@ export class SpecClient {
 
   /** The stream id of the initiator (0) or the responder (1). */
   #idOf(role: number): Uint8Array {
-    const namespace = hash([hash([utf8("hyperswarm/secret-stream")]), Uint8Array.of(role)]);
-    return hash([namespace], this.#keys!.hash);
+    return hash([namespace("hyperswarm/secret-stream", role)], this.#keys!.hash);
   }
 }
 
-/** The stream id in the payload of a server. */
-function readRemoteId(reader: Reader): number {
-  const version = reader.uint();
-  const flags = reader.uint();
-  const [error] = [reader.uint(), reader.uint()];
-  if (version !== 1 || error !== 0) throw new Error(`version ${version}, error ${error}`);
-  if (flags & 1) {
-    reader.uint();
-    reader.list(() => [reader.address(), reader.address()]);
-  }
-  if (flags & 2) reader.list(() => reader.address());
-  if (flags & 4) reader.list(() => reader.take(18));
-  reader.uint();
-  reader.uint();
-  return reader.uint();
+// hyperdht.md, 1; secret-stream.md, 1
+function namespace(name: string, id: number): Uint8Array {
+  return hash([hash([utf8(name)]), Uint8Array.of(id)]);
 }

@@ -12,31 +12,42 @@ import { SpecClient } from "./spec_client.ts";
 import { Child, skip } from "./udx_support.ts";
 
 const HOST = "127.0.0.1";
+const MODES = ["open", "punch"] as const;
 
 /** Connects to a server that echoes, says a few things, and ends. */
-async function converse(publicKey: Uint8Array, port: number): Promise<void> {
+async function converse(publicKey: Uint8Array, port: number, mode: "open" | "punch"): Promise<void> {
   const client = new SpecClient();
-  await client.connect(publicKey, { host: HOST, port });
+  await client.connect(publicKey, { host: HOST, port }, mode);
   for (const text of ["hello", "x".repeat(1000), "and good bye"]) {
     client.send(utf8(text));
     assert.equal(new TextDecoder().decode(await client.receive()), text);
   }
+  assert.equal(client.isPunched, mode === "punch");
   await client.close();
   assert.equal(await client.receive(), undefined);
 }
 
-test("a client written from the text finds a peer of the reference, connects and talks to it", async () => {
-  await using child = new Child("dht_connect_peer.mjs");
-  const ask = async (op: string, details = {}) =>
-    await child.ask(op, details) as unknown as { port: number; publicKey: string };
-  const { port } = await ask("testnet", { size: 8 });
-  await ask("node", { name: "server", port, quickFirewall: false, ephemeral: true });
-  const { publicKey } = await ask("listen", { name: "echo", node: "server", seed: 21 });
-  await converse(fromHex(publicKey), port);
-  await ask("stop");
-}, { skip });
+test(
+  "a client written from the text finds a peer of the reference, connects, punches and talks to it",
+  async () => {
+    await using child = new Child("dht_connect_peer.mjs");
+    const ask = async (op: string, details = {}) =>
+      await child.ask(op, details) as unknown as { port: number; publicKey: string };
+    const { port } = await ask("testnet", { size: 8 });
+    await ask("node", { name: "server", port, quickFirewall: false, ephemeral: true });
+    const { publicKey } = await ask("listen", {
+      name: "echo",
+      node: "server",
+      seed: 21,
+      shareLocalAddress: false,
+    });
+    for (const mode of MODES) await converse(fromHex(publicKey), port, mode);
+    await ask("stop");
+  },
+  { skip },
+);
 
-test("a client written from the text finds a peer of ours, connects and talks to it", async () => {
+test("a client written from the text finds a peer of ours, connects, punches and talks to it", async () => {
   const socket = createSocket("udp4");
   socket.bind(0, HOST);
   await once(socket, "listening");
@@ -54,12 +65,12 @@ test("a client written from the text finds a peer of ours, connects and talks to
     await node.open();
     await node.ready();
   }
-  const server = nodes.at(-1)!.createServer();
+  const server = nodes.at(-1)!.createServer({ shareLocalAddress: false });
   server.on("connection", async ({ detail: { connection } }) => {
     for await (const chunk of connection) await connection.write(chunk);
     await connection.close();
   });
   await server.listen();
-  await converse(server.publicKey!, port);
+  for (const mode of MODES) await converse(server.publicKey!, port, mode);
   for (const node of nodes.reverse()) await node.close({ force: true });
 });
