@@ -66,6 +66,8 @@ export const MAX_BACKOFF_MS = 2000;
 export const MAX_TIMEOUTS = 7;
 /** And the least time that must have passed since the last sign of life: with no sample, 1 + 6 x 2 seconds. */
 export const DEAD_AFTER_MS = 13_000;
+/** Milliseconds without an answer after which the path is suspected: some timeouts, or two on a path without samples. */
+export const SILENCE_MS = 2000;
 /** A round trip of this and more that is also an outlier is a suspended machine, not a path, in milliseconds. */
 export const RTT_OUTLIER_MS = 5000;
 /** RACK's memory of the shortest round trip, in milliseconds. */

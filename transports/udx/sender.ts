@@ -219,7 +219,7 @@ export class Sender {
   /**
    * Does what is due.
    *
-   * @returns the packet that the peer has not acknowledged for so long that it must be dead.
+   * @returns the oldest packet, if it has timed out: {@linkcode silenceOf} tells for how long the peer has not answered.
    */
   handleTimeout(now: number): SentPacket | undefined {
     if (this.#pacingAt <= now) this.#pacingAt = Infinity;
@@ -243,9 +243,12 @@ export class Sender {
     this.#reorderingAt = this.#probeAt = Infinity;
     this.#isProbeOwed = false;
     this.#retransmitAt = now + this.#loss.timeout;
-    // Rounded, because the moments are sums of fractions.
-    const silence = Math.ceil(now - Math.max(this.#lastHeardAt, oldest.firstSentAt));
-    return oldest.timeouts >= wire.MAX_TIMEOUTS && silence >= wire.DEAD_AFTER_MS ? oldest : undefined;
+    return oldest;
+  }
+
+  /** Milliseconds without a sign of life since `packet` went out. Rounded, because the moments are sums of fractions. */
+  silenceOf(packet: SentPacket, now: number): number {
+    return Math.ceil(now - Math.max(this.#lastHeardAt, packet.firstSentAt));
   }
 
   // --- Sending ---

@@ -37,6 +37,8 @@ export class StreamMachine implements Machine<StreamEvent> {
   readonly #receive: ReceiveQueue;
   readonly #route = new Route();
   readonly #header: PacketHeader = newHeader();
+  /** Milliseconds without an answer after which the peer counts as gone. */
+  patienceMs = wire.DEAD_AFTER_MS;
   readonly #events: StreamEvent[] = [];
   readonly #messages: Uint8Array[] = [];
   #phase: StreamPhase = "open";
@@ -50,7 +52,6 @@ export class StreamMachine implements Machine<StreamEvent> {
   #wantsDrain = false;
   /** When anything was last sent or received. */
   #activeAt = 0;
-  #heardAt = 0;
   #keepAliveAt = Infinity;
   #lingerUntil = Infinity;
   readonly #counts = newPacketCounters();
@@ -240,7 +241,7 @@ export class StreamMachine implements Machine<StreamEvent> {
     const header = this.#header;
     this.#counts.packetsReceived++;
     this.#counts.bytesReceived += packet.length;
-    this.#heardAt = this.#activeAt = now;
+    this.#activeAt = now;
     if (!readHeader(packet, header)) {
       this.#malformed++;
       return;
@@ -342,17 +343,16 @@ export class StreamMachine implements Machine<StreamEvent> {
       this.#isHeartbeatOwed = quietUntil <= now && this.#sender.queue.isIdle;
     }
     const unanswered = this.#sender.handleTimeout(now);
-    if (unanswered !== undefined) this.#giveUp(now, unanswered);
+    if (unanswered !== undefined) this.#onUnanswered(now, unanswered);
   }
 
-  #giveUp(now: number, unanswered: SentPacket): void {
+  #onUnanswered(now: number, unanswered: SentPacket): void {
+    const silence = this.#sender.silenceOf(unanswered, now);
+    if (silence >= wire.SILENCE_MS) this.#events.push({ type: "silence", ms: silence });
+    if (unanswered.timeouts < wire.MAX_TIMEOUTS || silence < this.patienceMs) return;
     // A peer of the reference kind forgets a finished stream at once: if its last acknowledgement gets lost, there is
     // nobody left to repeat it. All bytes of both sides have arrived then, so this is an orderly end.
-    if (unanswered.type === wire.END && this.#receive.hasEnded) {
-      this.#leave("lingering", now);
-      return;
-    }
-    const silence = Math.round(now - Math.max(this.#heardAt, unanswered.firstSentAt));
+    if (unanswered.type === wire.END && this.#receive.hasEnded) return this.#leave("lingering", now);
     const text = `The peer has not answered for ${silence} ms: it is gone, or the path to it is`;
     this.destroy(now, new ConnectError("TIMEOUT", text));
   }

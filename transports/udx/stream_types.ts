@@ -14,6 +14,8 @@ export type StreamPhase = "open" | "lingering" | "dropped" | "gone";
 export type StreamEvent =
   | { readonly type: "drain" | "acked" | "remoteChanged" | "gone" }
   | { readonly type: "message"; readonly message: Uint8Array }
+  /** A packet has timed out, and the peer has not answered for `ms`. */
+  | { readonly type: "silence"; readonly ms: number }
   /** `isOrderly`: both directions have ended, and what was received is still there to be taken. */
   | { readonly type: "close"; readonly error: Error | undefined; readonly isOrderly: boolean };
 

@@ -5,16 +5,17 @@ import { assert } from "../../core/runtime/assert.ts";
 import type { DeadlineEntry } from "../../core/runtime/deadlines.ts";
 import type { Duplex, Sink, UnorderedMessages } from "../../core/stream/duplex.ts";
 import type { SocketAddress } from "../../encoding/address.ts";
+import { DEAD_AFTER_MS } from "./constants.ts";
 import { StreamMachine } from "./stream_machine.ts";
 import type { PacketTransmit, StreamConfig, StreamCounters } from "./stream_types.ts";
 import { isDestroy, writeStreamId } from "./packet.ts";
 import type { UdxSocket } from "./udx_socket.ts";
 
 /**
- * Decides about a packet for a stream that came from elsewhere than the stream sends to; true = take it. It may call
- * `connect` or `changeRemote` on the stream.
+ * Decides about a packet for a stream that came from elsewhere than the stream sends to; true = take it. It may call `connect`,
+ * `changeRemote` or `redirect` on the stream. The packet is lent until return.
  */
-export type Firewall = (socket: UdxSocket, from: SocketAddress) => boolean;
+export type Firewall = (socket: UdxSocket, from: SocketAddress, packet: Uint8Array) => boolean;
 
 /** What a stream needs of its endpoint. */
 export interface StreamHost {
@@ -61,6 +62,10 @@ export class UdxStream implements Duplex, UnorderedMessages, DeadlineEntry {
   isAwake = false;
   /** UDX is a stream of bytes: writes merge and split. */
   readonly framing = "bytes";
+  /**
+   * Is told, at each timeout, that the peer has not answered for so many milliseconds, two seconds or more: the path may be dead.
+   */
+  onSilence: ((ms: number) => void) | undefined;
   /** Unordered messages go beside the bytes. */
   readonly unordered: UnorderedMessages = this;
   readonly #machine: StreamMachine;
@@ -132,6 +137,11 @@ export class UdxStream implements Duplex, UnorderedMessages, DeadlineEntry {
   /** The longest unordered message that fits one packet of the path, in bytes. */
   get maxMessageBytes(): number {
     return this.#machine.maxMessageBytes;
+  }
+
+  /** Milliseconds without an answer after which the peer counts as gone; 13,000 if not set, and not less. */
+  set patienceMs(ms: number) {
+    this.#machine.patienceMs = Math.max(ms, DEAD_AFTER_MS);
   }
 
   /** Figures of the moment. */
@@ -293,7 +303,7 @@ export class UdxStream implements Duplex, UnorderedMessages, DeadlineEntry {
   handlePacket(now: number, packet: Uint8Array, socket: UdxSocket, from: SocketAddress): void {
     const machine = this.#machine;
     if (!machine.accepts(now, from)) {
-      if (from.port === 0 || this.#firewall === undefined || !this.#firewall(socket, from)) {
+      if (from.port === 0 || this.#firewall === undefined || !this.#firewall(socket, from, packet)) {
         socket.countStray();
         return;
       }
@@ -399,6 +409,9 @@ export class UdxStream implements Duplex, UnorderedMessages, DeadlineEntry {
           break;
         case "message":
           this.#sink?.onUnordered?.(event.message);
+          break;
+        case "silence":
+          this.onSilence?.(event.ms);
           break;
         case "remoteChanged":
           this.#remoteChanged?.resolve();
