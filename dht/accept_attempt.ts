@@ -6,6 +6,7 @@ import type { PathKind } from "./connect_types.ts";
 import type { DhtConnection } from "./dht_connection.ts";
 import type { HandshakeResult } from "./handshake.ts";
 import type { ReceivedNoisePayload } from "./handshake_messages.ts";
+import type { MovableConnection } from "./movable.ts";
 import type { Nudge } from "./nudge.ts";
 import type { RelayMeeting } from "./relay_meeting.ts";
 
@@ -23,6 +24,10 @@ export class Attempt {
   punch: AcceptPunch | undefined;
   /** Meeting the peer at a relay. */
   meeting: RelayMeeting | undefined;
+  /** The connection for which the peer looks for another path, instead of making one. */
+  moving: MovableConnection | undefined;
+  /** The connection of this attempt, once the peer has proven itself, if it can be moved. */
+  movable: MovableConnection | undefined;
   /** How the peer came to us, if it is not at a relay. */
   directKind: PathKind = "direct";
   /** The random bytes with which our direction begins, once they were sent ahead. */
@@ -52,6 +57,7 @@ export class Attempt {
   end(): void {
     this.punch?.finish();
     this.punch = undefined;
+    if (this.moving !== undefined) return; // it is not ours
     this.meeting?.close();
     this.nudge?.stop();
     this.connection?.abort();

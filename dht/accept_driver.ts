@@ -9,6 +9,7 @@ import type { UdxStream } from "../transports/udx/udx_stream.ts";
 import { Attempt } from "./accept_attempt.ts";
 import type { AcceptConfig, AcceptHost, RelaySource } from "./accept_config.ts";
 import { AcceptMachine } from "./accept_machine.ts";
+import { AcceptPolicy } from "./accept_policy.ts";
 import { AcceptPunch } from "./accept_punch.ts";
 import type { AcceptCounters, AcceptEvent } from "./accept_types.ts";
 import { ACCEPT_TIMEOUT_MS, GREETINGS, MAX_ATTEMPTS, TRACE_EVENTS } from "./connect_constants.ts";
@@ -17,14 +18,13 @@ import type { DhtContext } from "./context.ts";
 import { DhtConnection } from "./dht_connection.ts";
 import { greetingPacket, knockPacket } from "./greeting.ts";
 import type { HandshakeResult } from "./handshake.ts";
-import type { RelayThrough } from "./handshake_messages.ts";
+import type { ReceivedNoisePayload } from "./handshake_messages.ts";
 import { localAddresses } from "./local_addresses.ts";
+import { MovableConnections } from "./movable.ts";
 import { Nudge } from "./nudge.ts";
 import { Firewall, MAX_HALF_OPEN_SOCKETS } from "./punch/constants.ts";
 import type { PunchLease } from "./punch_driver.ts";
-import { chooseRelay } from "./relay_choice.ts";
 import { RelayMeeting } from "./relay_meeting.ts";
-import { RELAY_TOKEN_BYTES } from "./relay_messages.ts";
 import type { ArrivedHandshake, ArrivedPunch, RoutedServer } from "./router.ts";
 
 /** Copies of handshakes whose answer is pending are forgotten beyond so many. */
@@ -35,12 +35,14 @@ export class AcceptDriver implements RoutedServer {
   readonly #context: DhtContext;
   readonly #host: AcceptHost;
   readonly #config: AcceptConfig;
+  readonly #policy: AcceptPolicy;
   readonly #relays: RelaySource;
   readonly #onConnection: (connection: DhtConnection) => void;
   readonly #machine: AcceptMachine;
   readonly #timer: Timer;
   readonly #attempts = new Map<number, Attempt>();
   readonly #copies = new Map<number, ArrivedHandshake>();
+  readonly #movables: MovableConnections;
   #nextCopy = 0;
   #isTurning = false;
   #isQuiet = false;
@@ -55,9 +57,11 @@ export class AcceptDriver implements RoutedServer {
     const { context, limits } = this.#host = host;
     this.#context = context;
     this.#config = config;
+    this.#policy = new AcceptPolicy(config);
     this.#relays = relays;
     this.#onConnection = onConnection;
     const { runtime, namespaces } = context;
+    this.#movables = new MovableConnections(runtime.crypto);
     this.#machine = new AcceptMachine({
       ...{ runtime, namespaces, limits },
       keyPair: config.keyPair,
@@ -117,6 +121,11 @@ export class AcceptDriver implements RoutedServer {
     this.#timer.cancel();
   }
 
+  /** The network has changed. */
+  refresh(): void {
+    this.#movables.prove();
+  }
+
   /** Takes handshakes again. */
   resume(): void {
     this.#isQuiet = false;
@@ -166,53 +175,41 @@ export class AcceptDriver implements RoutedServer {
       client: `${clientAddress}`,
       remoteFirewall: payload.firewall,
     });
-    let isDenied = true;
-    try {
-      // Only a hook that takes its time costs a turn.
-      const verdict = this.#config.firewall(remotePublicKey, payload, clientAddress);
-      isDenied = typeof verdict === "boolean" ? verdict : await verdict;
-    } catch {
-      // It has no opinion that could be relied on.
-    }
+    const verdict = this.#policy.isDenied(remotePublicKey, payload, clientAddress);
+    const isDenied = typeof verdict === "boolean" ? verdict : await verdict;
     // A hook that took too long decides about nothing any more.
     if (this.#attempts.get(id) !== attempt || this.#machine.stateOf(id) !== "deciding") return;
     const { endpoint } = this.#context;
     if (isDenied || !endpoint.hasRoom) this.#machine.deny(this.#now(), id);
-    else this.#allow(id, attempt, remotePublicKey);
+    else this.#allow(id, attempt, remotePublicKey, payload);
     this.#turn();
   }
 
-  #allow(id: number, attempt: Attempt, remotePublicKey: Uint8Array): void {
-    const { endpoint, rpc } = this.#context;
-    attempt.stream = endpoint.createStream({
-      firewall: (socket, from) => this.#onPacket(id, attempt, socket, from),
+  #allow(id: number, attempt: Attempt, remotePublicKey: Uint8Array, { udx }: ReceivedNoisePayload): void {
+    const { endpoint, rpc, runtime: { random } } = this.#context;
+    const isMoving = udx?.mobility === "moves";
+    if (isMoving) attempt.moving = this.#movables.find(remotePublicKey, udx.id);
+    const stream = isMoving ? attempt.moving?.connection.stream : endpoint.createStream({
+      firewall: (socket, from, packet) => this.#onPacket(id, attempt, socket, from, packet),
     });
+    attempt.stream = stream;
     this.#machine.allow(this.#now(), id, {
-      streamId: attempt.stream.id,
+      streamId: stream?.id ?? 0,
       ownAddress: rpc.remoteAddress(),
       localAddresses: this.#config.shareLocalAddress ? localAddresses(this.#context) : [],
       relays: this.#relays.relays,
       relayAddresses: this.#relays.relayAddresses,
-      relayThrough: this.#relayFor(remotePublicKey),
+      relayThrough: isMoving ? undefined : this.#policy.offerRelay(random, remotePublicKey),
+      isGone: isMoving && stream === undefined,
       isBusy: this.#host.pool.halfOpenCount >= MAX_HALF_OPEN_SOCKETS,
     });
-  }
-
-  #relayFor(remotePublicKey: Uint8Array): RelayThrough | undefined {
-    const { random } = this.#context.runtime;
-    try {
-      const publicKey = chooseRelay(random, this.#config.relayThrough, remotePublicKey);
-      return publicKey && { publicKey, token: random.fill(new Uint8Array(RELAY_TOKEN_BYTES)) };
-    } catch {
-      return undefined; // as with the other hooks
-    }
   }
 
   #startPunch({ id, plan, isAwaited }: AcceptEvent & { readonly type: "punch" }): void {
     const attempt = this.#attempts.get(id)!;
     attempt.punch = new AcceptPunch(this.#context, this.#host.pool, plan, {
       trace: attempt.trace,
-      mayPunch: (remote, local) => this.#mayPunch(remote, local),
+      mayPunch: (remote, local) => this.#policy.mayPunch(remote, local),
       onReady: (hasSocket) => {
         if (!isAwaited) return;
         this.#machine.handlePrepared(this.#now(), id, hasSocket);
@@ -225,15 +222,6 @@ export class AcceptDriver implements RoutedServer {
       },
     });
     attempt.punch.start();
-  }
-
-  #mayPunch(remoteFirewall: number, localFirewall: number): boolean {
-    const { holepunch } = this.#config;
-    try {
-      return holepunch !== false && holepunch(remoteFirewall, localFirewall);
-    } catch {
-      return false; // as with the other hook
-    }
   }
 
   #meet({ id, relay, isInitiator, clientAddress }: AcceptEvent & { readonly type: "relay" }): void {
@@ -312,10 +300,20 @@ export class AcceptDriver implements RoutedServer {
   }
 
   /** A packet for the stream from where the stream does not send to. */
-  #onPacket(id: number, attempt: Attempt, socket: UdxSocket, from: SocketAddress): boolean {
-    const { stream, keys, meeting } = attempt;
+  #onPacket(
+    id: number,
+    attempt: Attempt,
+    socket: UdxSocket,
+    from: SocketAddress,
+    packet: Uint8Array,
+  ): boolean {
+    const { stream, keys, meeting, movable } = attempt;
     if (stream === undefined || keys === undefined || from.port === 0) return false;
-    if (meeting?.isStarted === true) return meeting.handleStrayPacket(socket, from);
+    if (meeting?.handleStrayPacket(socket, from) === true) return true;
+    if (attempt.isRelayed) return false;
+    if (movable !== undefined && attempt.isSettled) {
+      return movable.mobility.handleStrayPacket(socket, from, packet);
+    }
     const remoteId = keys.payload.udx!.id;
     if (!stream.isConnected) {
       if (!this.#machine.handlePacket(this.#now(), id)) return false;
@@ -375,8 +373,37 @@ export class AcceptDriver implements RoutedServer {
       attempt.punch = undefined;
       this.#machine.handlePunch(this.#now(), id, true);
     }
+    this.#keepMovable(attempt, connection);
     this.#turn();
     this.#onConnection(connection);
+  }
+
+  /** A peer that can look for another path finds the connection again. */
+  #keepMovable(attempt: Attempt, connection: DhtConnection): void {
+    const { payload: { udx }, result: { session } } = attempt.keys!;
+    if (udx!.mobility !== "able") return;
+    attempt.movable = this.#movables.keep({
+      ...{ connection, session, remoteId: udx!.id },
+      isRelayed: () => attempt.isRelayed,
+      onMoved: (socket, from) => this.#onFollowed(attempt, socket, from),
+    });
+  }
+
+  /** The peer has proven to be somewhere else, to where the connection has been moved. */
+  #onFollowed(first: Attempt, socket: UdxSocket, from: SocketAddress): void {
+    first.directKind = pathKindOf(from, false);
+    for (const [id, attempt] of this.#attempts) {
+      if (attempt.moving !== first.movable) continue;
+      const lease = attempt.punch?.finish(socket);
+      attempt.punch = undefined;
+      if (lease !== undefined) {
+        first.directKind = "punched";
+        first.movable!.hold(lease);
+      }
+      this.#machine.handlePacket(this.#now(), id);
+      this.#machine.handleProven(this.#now(), id);
+    }
+    this.#turn();
   }
 
   /** A connection that went through a relay is over. */

@@ -176,7 +176,7 @@ export class AcceptMachine implements Machine<AcceptEvent> {
     const { isDirect, clientAddress } = handshake;
     const isReached = isDirect || payload.firewall === Firewall.Open;
     const mustPunch = !isReached && !isOpen && this.#options.mayPunch;
-    const error = errorFor(payload) ||
+    const error = errorFor(payload, facts) ||
       (mustPunch && facts.isBusy ? PayloadError.TryLater : PayloadError.None);
     const noise = this.#reply(attempt, facts, error);
     if (noise === undefined) return this.#end(now, attempt, "its key is no usable point");
@@ -365,6 +365,7 @@ export class AcceptMachine implements Machine<AcceptEvent> {
   #reply(attempt: Attempt, facts: AcceptFacts, error: number): Uint8Array | undefined {
     const { ownAddress, localAddresses, relays, relayAddresses, relayThrough, streamId } = facts;
     const isOpen = ownAddress !== undefined;
+    const mobility = attempt.payload.udx?.mobility;
     try {
       return attempt.handshaking.send({
         error,
@@ -372,7 +373,12 @@ export class AcceptMachine implements Machine<AcceptEvent> {
         holepunch: isOpen ? undefined : { id: attempt.id, relays },
         addresses4: isOpen ? [ownAddress, ...localAddresses] : localAddresses,
         addresses6: [],
-        udx: { reusableSocket: this.#options.reusableSocket, id: streamId, seq: 0 },
+        udx: {
+          reusableSocket: this.#options.reusableSocket,
+          id: streamId,
+          seq: 0,
+          ...(mobility && { mobility }),
+        },
         secretStream: true,
         relayThrough,
         relayAddresses: relayAddresses.length === 0 ? undefined : relayAddresses,
@@ -412,9 +418,9 @@ export class AcceptMachine implements Machine<AcceptEvent> {
   }
 }
 
-function errorFor(payload: ReceivedNoisePayload): number {
-  if (payload.version !== HANDSHAKE_VERSION) return PayloadError.VersionMismatch;
-  return payload.udx === undefined ? PayloadError.Aborted : PayloadError.None;
+function errorFor({ version, udx }: ReceivedNoisePayload, { isGone }: AcceptFacts): number {
+  if (version !== HANDSHAKE_VERSION) return PayloadError.VersionMismatch;
+  return udx === undefined || isGone ? PayloadError.Aborted : PayloadError.None;
 }
 
 /** Whether the peer may be in the same local network: it has the same address outside, and one like ours inside. */

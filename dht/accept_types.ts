@@ -36,6 +36,8 @@ export interface AcceptFacts {
   readonly relayAddresses: readonly SocketAddress[];
   /** A blind relay of this side's choice to meet the peer at; undefined = none, so that the peer's counts. */
   readonly relayThrough: RelayThrough | undefined;
+  /** Whether the peer looks for another path for a connection that does not exist here. */
+  readonly isGone: boolean;
   /** Whether there is no socket to be had for another punch: a peer that needs one is told to try later. */
   readonly isBusy: boolean;
 }

@@ -3,7 +3,7 @@
  * relay to it, and pings them often enough that the NAT in front of the peer lets them in.
  *
  * Source: hyperdht 6.34.0, lib/announcer.js. Differences: rounds that nobody takes come at growing distances; a new round begins
- * when requests go out from another socket than the one that the nodes know.
+ * when requests go out from another socket than the one that the nodes know, or a node sees the peer at another address.
  */
 import type { Clock } from "../core/runtime/runtime.ts";
 import type { SocketAddress } from "../encoding/address.ts";
@@ -118,17 +118,24 @@ export class Announcer extends Presence {
     return relays.length > 0;
   }
 
-  /** See {@linkcode Presence}: whether all nodes answer. */
+  /** See {@linkcode Presence}: whether all nodes answer, and still see the peer where it has announced itself. */
   protected override async check(signal: AbortSignal): Promise<boolean> {
     const { rpc, stats } = this.#host;
     if (rpc.socket !== this.#announcedFrom) return false;
     const nodes = [...this.#generations[0]!.values()];
     stats.announcing.pings += nodes.length;
     const results = await Promise.allSettled(nodes.map((node) => rpc.ping(node, { signal })));
+    if (signal.aborted) return true;
     const lost = results.filter(({ status }) => status === "rejected").length;
-    if (lost === 0 || signal.aborted) return true;
     stats.announcing.lostRelays += lost;
-    return false;
+    return lost === 0 &&
+      !results.some((result) => result.status === "fulfilled" && this.#hasMoved(result.value));
+  }
+
+  /** Whether the NAT in front of the peer has another port or address for a node than when the peer was announced there. */
+  #hasMoved({ from, to }: Reply): boolean {
+    const relay = this.#relays.find(({ relayAddress }) => relayAddress.equals(from));
+    return relay !== undefined && !relay.peerAddress.equals(to);
   }
 
   /** See {@linkcode Presence}. */

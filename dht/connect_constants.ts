@@ -35,6 +35,15 @@ export const MAX_RELAY_DIALS = 32;
 /** Of these, dials for peers of one address. */
 export const MAX_RELAY_DIALS_PER_HOST = 4;
 
+/** Milliseconds without an answer that a connection lives whose peers can find each other again: longer than a tunnel or a lift. */
+export const MOBILE_PATIENCE_MS = 30_000;
+/** Milliseconds after a change of the network until a path that is still silent is looked for anew. */
+export const PATH_CHECK_MS = 1000;
+/** Milliseconds between attempts to find a new path for a connection; the last of them again and again. */
+export const REDIAL_PAUSES_MS: readonly number[] = [250, 500, 1000, 2000];
+/** New paths that one node looks for at a time: when its network changes, all its connections want one. */
+export const MAX_REDIALS = 16;
+
 /** Milliseconds that a handshake is remembered after its use, so that it is not answered a second time: the reference's number. */
 export const CLEAR_WAIT_MS = 10_000;
 /** Milliseconds that a dialing peer gets until its first packet: the reference's number. */

@@ -10,8 +10,9 @@ import { ConnectionPool } from "./connection_pool.ts";
 import type { DhtContext, DhtService } from "./context.ts";
 import { Dial } from "./dial.ts";
 import type { DhtConnection } from "./dht_connection.ts";
+import { PathKeepers } from "./path_keeper.ts";
 import { SocketPool } from "./punch/socket_pool.ts";
-import { chooseRelay, type RelayChoice } from "./relay_choice.ts";
+import { offerRelay, type RelayChoice } from "./relay_choice.ts";
 import type { DialRelay } from "./relay_meeting.ts";
 import type { Router } from "./router.ts";
 import { DhtServer, type DhtServerOptions } from "./server.ts";
@@ -51,6 +52,7 @@ export class Connector implements DhtService {
   readonly #context: DhtContext;
   readonly #router: Router;
   readonly #dials = new Set<Dial>();
+  readonly #keepers = new PathKeepers();
   /** As the node itself, and without another relay between. */
   readonly #dialRelay: DialRelay = (publicKey, signal) => this.#dial(publicKey, [], { signal }, undefined);
 
@@ -124,8 +126,10 @@ export class Connector implements DhtService {
     return Promise.resolve();
   }
 
-  /** See {@linkcode DhtService}. */
-  refresh(): void {}
+  /** See {@linkcode DhtService}: open connections may need another path. */
+  refresh(): void {
+    this.#keepers.check();
+  }
 
   /** See {@linkcode DhtService}. */
   notifyOnline(): void {}
@@ -157,7 +161,9 @@ export class Connector implements DhtService {
       fastOpen: options.fastOpen ?? true,
       reusableSocket: options.reusableSocket ?? false,
       keepAliveMs: context.config.connectionKeepAliveMs,
-      relayThrough: dialRelay && chooseRelay(context.runtime.random, options.relayThrough, remotePublicKey),
+      // What a relay carries for us stays where we were.
+      keepers: dialRelay && this.#keepers,
+      relayThrough: dialRelay && offerRelay(context.runtime.random, options.relayThrough, remotePublicKey),
       dialRelay,
     }, { server, current });
     this.#dials.add(dial);

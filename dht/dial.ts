@@ -13,20 +13,22 @@ import { DhtConnection } from "./dht_connection.ts";
 import { DialError } from "./dial_error.ts";
 import { DialRun, type DialRunEvent, type DialRunOptions, type DialSockets } from "./dial_run.ts";
 import type { HandshakeResult } from "./handshake.ts";
-import type { ReceivedNoisePayload } from "./handshake_messages.ts";
+import type { ReceivedNoisePayload, RelayThrough } from "./handshake_messages.ts";
 import { Nudge } from "./nudge.ts";
+import { PathKeeper, type PathKeepers } from "./path_keeper.ts";
 import type { SocketPool } from "./punch/socket_pool.ts";
 import { type DialRelay, RelayMeeting } from "./relay_meeting.ts";
-import { RELAY_TOKEN_BYTES } from "./relay_messages.ts";
 
 /** A dial with every choice made. */
 export interface DialConfig extends Omit<DialRunOptions, "payload" | "mayRelay"> {
   /** Silence of our own after which the connection shows that it is alive. */
   readonly keepAliveMs: number;
-  /** The relay to meet the peer at, if the peer names none. */
-  readonly relayThrough: Uint8Array | undefined;
+  /** Where to meet the peer, if the peer names no relay. */
+  readonly relayThrough: RelayThrough | undefined;
   /** Connects to a relay; undefined = the peer may not be met at one. */
   readonly dialRelay: DialRelay | undefined;
+  /** Keeps the connection on a path that works; undefined = it lives and dies with its first one. */
+  readonly keepers: PathKeepers | undefined;
 }
 
 /** See the head of the file. */
@@ -44,6 +46,7 @@ export class Dial {
   #connection: DhtConnection | undefined;
   #nudge: Nudge | undefined;
   #meeting: RelayMeeting | undefined;
+  #keeper: PathKeeper | undefined;
   /** Whether the connection is the caller's: what goes on is the search for a better way. */
   #isDelivered = false;
 
@@ -60,13 +63,12 @@ export class Dial {
     this.#startedAt = context.runtime.clock.now();
     this.opened = this.#result.promise;
     this.#stream = context.endpoint.createStream({
-      firewall: (socket, from) => this.#onStrayPacket(socket, from),
+      firewall: (socket, from, packet) => this.#onStrayPacket(socket, from, packet),
     });
-    const { relayThrough, reusableSocket, dialRelay } = config;
-    const token = () => context.runtime.random.fill(new Uint8Array(RELAY_TOKEN_BYTES));
+    const { relayThrough, reusableSocket, dialRelay, keepers } = config;
     const payload = {
-      udx: { reusableSocket, id: this.#stream.id, seq: 0 },
-      relayThrough: relayThrough && { publicKey: relayThrough, token: token() },
+      relayThrough,
+      udx: { reusableSocket, id: this.#stream.id, seq: 0, ...(keepers && { mobility: "able" as const }) },
     };
     const options = { ...config, payload, mayRelay: dialRelay !== undefined };
     try {
@@ -124,9 +126,10 @@ export class Dial {
   }
 
   /** A packet of the peer has come from where the stream does not send to: the peer knows a way to us. */
-  #onStrayPacket(socket: UdxSocket, from: SocketAddress): boolean {
-    if (this.#meeting?.isStarted === true) return this.#meeting.handleStrayPacket(socket, from);
-    if (this.#run.isDone) return false;
+  #onStrayPacket(socket: UdxSocket, from: SocketAddress, packet: Uint8Array): boolean {
+    if (this.#meeting?.handleStrayPacket(socket, from) === true) return true;
+    if (this.#keeper !== undefined) return this.#keeper.handleStrayPacket(socket, from, packet);
+    if (this.#run.isDone || this.#meeting?.isStarted === true) return false;
     const isPunched = this.#run.punch.owns(socket);
     if (!this.#run.machine.handleStreamPacket(this.#now(), socket, from, isPunched)) return false;
     this.#run.turn();
@@ -168,7 +171,8 @@ export class Dial {
   }
 
   get #pathKind(): PathKind {
-    return this.#meeting?.isRelayed === true ? "relayed" : this.#run.machine.path!.kind;
+    if (this.#meeting?.isRelayed === true) return "relayed";
+    return this.#keeper?.pathKind ?? this.#run.machine.path!.kind;
   }
 
   /** The stream has left the relay, or has gone back to it. */
@@ -191,13 +195,27 @@ export class Dial {
     this.#context.trace("connected", { kind: path.kind, ms });
     if (path.kind !== "relayed") this.#keep(path.socket as UdxSocket, path.address);
     this.#isDelivered = true;
+    this.#keepPath();
     connection.closed.catch(() => {}).finally(() => {
+      this.#keeper?.close();
       this.#meeting?.close();
       this.#end();
     });
     // Behind a relay the search for a better way goes on.
     if (path.kind !== "relayed") this.#end();
     this.#result.resolve(connection);
+  }
+
+  /** A peer that can follow the connection is looked for when its path is lost. */
+  #keepPath(): void {
+    const { keepers, ...config } = this.#config;
+    const { payload: { udx }, result: { session } } = this.#keys!;
+    if (keepers === undefined || udx!.mobility !== "able" || this.#stream.isClosed) return;
+    this.#keeper = new PathKeeper(keepers, this.#context, this.#pool, {
+      ...config,
+      ...{ session, stream: this.#stream, remoteId: udx!.id },
+      isRelayed: () => this.#meeting?.isRelayed === true,
+    });
   }
 
   /** The socket stays as long as the connection, and a little longer if it may serve another. */

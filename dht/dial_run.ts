@@ -146,7 +146,9 @@ export class DialRun {
     const now = this.#now();
     const own = rpc.remoteAddress();
     const local = options.localConnection ? localAddresses(this.#context) : [];
-    const route = options.reusableSocket ? this.#pool.route(remotePublicKey) : undefined;
+    // Who looks for another path does not begin with the one that is lost.
+    const mayReuse = options.reusableSocket && payload.udx?.mobility !== "moves";
+    const route = mayReuse ? this.#pool.route(remotePublicKey) : undefined;
     const known = records.forward(now, this.#target)?.relay;
     const given = relayAddresses.length > 0 ? relayAddresses : relayCache.get(remotePublicKey) ?? [];
     try {

@@ -122,6 +122,11 @@ export interface UdxInfo {
   readonly id: number;
   /** Its first sequence number. */
   readonly seq: number;
+  /**
+   * Whether the stream can go on over another path: `able` in the handshake that makes it, `moves` in one that looks for another
+   * path for a stream that exists. Our own; the reference does not look at it.
+   */
+  readonly mobility?: "able" | "moves";
 }
 
 /** A blind relay that the sender wants to meet at. */
@@ -170,18 +175,28 @@ const RELAY_ADDRESSES = 64;
 /** Version of the UDX and the relay part, and of the secret stream. */
 const PART_VERSION = 1;
 
+/** Features of a UDX part. The second are ours, far from where the reference will add some. */
+const REUSABLE = 1;
+const MOBILITY = { able: 64, moves: 128 } as const;
+
 const udxInfo: Codec<UdxInfo> = {
   size: ({ id, seq }: UdxInfo): number => 2 + uint.size(id) + uint.size(seq),
-  encode(cursor: Cursor, { reusableSocket, id, seq }: UdxInfo): void {
+  encode(cursor: Cursor, { reusableSocket, id, seq, mobility }: UdxInfo): void {
     uint.encode(cursor, PART_VERSION);
-    uint.encode(cursor, reusableSocket ? 1 : 0);
+    uint.encode(cursor, (reusableSocket ? REUSABLE : 0) | (mobility === undefined ? 0 : MOBILITY[mobility]));
     uint.encode(cursor, id);
     uint.encode(cursor, seq);
   },
   decode(cursor: Cursor): UdxInfo {
     uint.decode(cursor); // the version, which the reference does not look at
     const features = uint.decode(cursor);
-    return { reusableSocket: (features & 1) !== 0, id: uint.decode(cursor), seq: uint.decode(cursor) };
+    const info = {
+      reusableSocket: (features & REUSABLE) !== 0,
+      id: uint.decode(cursor),
+      seq: uint.decode(cursor),
+    };
+    if ((features & MOBILITY.moves) !== 0) return { ...info, mobility: "moves" };
+    return (features & MOBILITY.able) !== 0 ? { ...info, mobility: "able" } : info;
   },
 };
 

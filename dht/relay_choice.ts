@@ -1,5 +1,7 @@
 /** Which blind relay to use, as the caller says it. */
 import type { Random } from "../core/runtime/runtime.ts";
+import type { RelayThrough } from "./handshake_messages.ts";
+import { RELAY_TOKEN_BYTES } from "./relay_messages.ts";
 
 /**
  * A relay by its public key, 32 bytes; several, one of which is drawn for each connection; or a function that is asked for each
@@ -11,21 +13,22 @@ export type RelayChoice =
   | ((remotePublicKey: Uint8Array) => Uint8Array | readonly Uint8Array[] | undefined);
 
 /**
- * The relay of one connection; undefined = none.
+ * What to offer for one connection: a relay, and a fresh token to show there; undefined = none.
  *
- * @throws {TypeError} if what was chosen is no key.
+ * @throws {TypeError} if what was chosen is no key; what the function throws.
  */
-export function chooseRelay(
+export function offerRelay(
   random: Random,
   choice: RelayChoice | undefined,
   remotePublicKey: Uint8Array,
-): Uint8Array | undefined {
+): RelayThrough | undefined {
   const chosen = typeof choice === "function" ? choice(remotePublicKey) : choice;
-  const key = chosen === undefined || chosen instanceof Uint8Array
+  const publicKey = chosen === undefined || chosen instanceof Uint8Array
     ? chosen
     : chosen[random.below(Math.max(1, chosen.length))];
-  if (key !== undefined && key.length !== 32) {
-    throw new TypeError(`A relay is named by its public key of 32 bytes, not by ${key.length}`);
+  if (publicKey === undefined) return undefined;
+  if (publicKey.length !== 32) {
+    throw new TypeError(`A relay is named by its public key of 32 bytes, not by ${publicKey.length}`);
   }
-  return key;
+  return { publicKey, token: random.fill(new Uint8Array(RELAY_TOKEN_BYTES)) };
 }

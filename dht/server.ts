@@ -183,9 +183,10 @@ export class DhtServer extends TypedEventTarget<DhtServerEvents>
     return this.close();
   }
 
-  /** Announces again, as after a change of the node's address. */
+  /** Announces again, as after a change of the node's address, and tells open connections where we are. */
   refresh(): void {
     this.#announcer?.refresh();
+    this.#accept?.refresh();
   }
 
   /** See {@linkcode DhtService}. */

@@ -33,6 +33,7 @@ const FACTS = {
   relays: [{ relayAddress: RELAY, peerAddress: OWN }],
   relayAddresses: [RELAY],
   relayThrough: undefined,
+  isGone: false,
   isBusy: false,
 };
 const PAYLOAD: NoisePayload = {

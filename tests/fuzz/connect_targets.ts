@@ -48,7 +48,7 @@ export const targets: readonly FuzzTarget[] = [
       });
       const noise = input.slice(COMMANDS);
       const lists = { localAddresses: [OWN], relays: [], relayAddresses: [] };
-      const facts = { streamId: 1, ...lists, relayThrough: MEETING, isBusy: false };
+      const facts = { streamId: 1, ...lists, relayThrough: MEETING, isGone: false, isBusy: false };
       const kinds = new Set<string>();
       let now = 0;
       for (const command of input.subarray(0, COMMANDS)) {
