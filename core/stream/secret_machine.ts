@@ -43,13 +43,13 @@ export type SecretStage = "handshake" | "header" | "message";
  * The handshake itself does in XX, and for the initiator of IK: the last message they read depends on their own fresh
  * key. The responder of IK has read nothing that could not be a recording, and the header proves nothing more, because
  * its stream id derives from the handshake hash, which anyone who saw the handshake can compute. Only a message sealed
- * with the new keys proves the initiator. With an injected session, the initiator waits for the header, which shows that
- * this pipe leads to the peer that it shook hands with.
+ * with the new keys proves the initiator; or the header, where nobody else could have sent it here. With an injected session, the
+ * initiator waits for the header, which shows that this pipe leads to the peer that it shook hands with.
  */
 export type Proof = "handshake" | "header" | "message";
 
 function proofOf(config: SecretStreamConfig): Proof {
-  if (config.session !== undefined) return config.isInitiator ? "header" : "message";
+  if (config.session !== undefined) return config.isInitiator ? "header" : config.responderProof;
   return config.pattern === "IK" && !config.isInitiator ? "message" : "handshake";
 }
 
