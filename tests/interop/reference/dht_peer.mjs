@@ -108,7 +108,7 @@ const operations = {
   },
 
   // Echoes what comes.
-  async listen({ name, node, seed, pool, ...options }) {
+  async listen({ name, node, seed, pool, isRemote, ...options }) {
     const server = nodes.get(node).createServer({
       ...options,
       ...(pool && { pool: pools.get(pool) }),
@@ -121,10 +121,11 @@ const operations = {
       server.count.connections++;
       track(name, socket, true);
     });
-    await server.listen(keys(seed));
+    const signed = [];
+    await server.listen(keys(seed), isRemote ? signers(persistent, seed, signed) : {});
     servers.set(name, server);
     const relays = server.relayAddresses.map(({ host, port }) => `${host}:${port}`);
-    return { publicKey: hex(server.publicKey), relays };
+    return { publicKey: hex(server.publicKey), relays, signed };
   },
 
   seen: ({ name }) => {
