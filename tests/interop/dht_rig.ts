@@ -11,7 +11,9 @@ import { Dht } from "../../dht/dht.ts";
 import type { DhtConnection } from "../../dht/dht_connection.ts";
 import type { DhtOptions } from "../../dht/dht_options.ts";
 import { REPLY_BYTE, REQUEST_BYTE } from "../../dht/rpc/constants.ts";
+import { RelayServer } from "../../dht/relay.ts";
 import type { DhtServer, DhtServerOptions } from "../../dht/server.ts";
+import { fromHex } from "../../encoding/text.ts";
 import type { DatagramNetwork } from "../../transports/datagram.ts";
 import { udpNetwork } from "../../transports/udp/mod.ts";
 import { Child } from "./udx_support.ts";
@@ -58,6 +60,7 @@ export interface PeerAnswer {
   readonly remotePort: number;
   readonly localPort: number;
   readonly streamId: number;
+  readonly matched: number;
   readonly open: readonly { readonly isInitiator: boolean; readonly remoteKey: string }[];
   readonly events: number;
 }
@@ -66,6 +69,7 @@ export interface PeerAnswer {
 export class DhtRig implements AsyncDisposable {
   readonly #child: Child;
   readonly #dhts: Dht[] = [];
+  readonly #relays: RelayServer[] = [];
   /** Datagrams of the DHT that came to nodes of ours, those of the network aside. */
   readonly datagrams: Uint8Array[] = [];
   /** The nodes of ours that belong to the network. */
@@ -128,8 +132,31 @@ export class DhtRig implements AsyncDisposable {
     return await this.ask("node", { name: "node", port: this.port, ephemeral: true, ...options });
   }
 
+  /** A blind relay, ours or theirs, on a node of its own, and how many pairs it has matched. */
+  async relay(
+    kind: "ours" | "theirs",
+  ): Promise<{ readonly publicKey: Uint8Array; readonly matched: () => Promise<number> }> {
+    if (kind === "theirs") {
+      await this.peer({ name: "relay", firewalled: false });
+      const { publicKey } = await this.ask("relay", { node: "relay" });
+      const matched = async () => (await this.ask("pairings", { node: "relay" })).matched;
+      return { publicKey: fromHex(publicKey), matched };
+    }
+    const { clock } = await loadSystemRuntime();
+    const dht = await this.dht({ firewalled: false });
+    const relay = new RelayServer(clock, { createStream: (options) => dht.createRawStream(options) });
+    this.#relays.push(relay);
+    const server = dht.createServer();
+    server.on("connection", ({ detail: { connection } }) => {
+      void relay.accept(connection).closed.then(() => connection.close());
+    });
+    await server.listen();
+    return { publicKey: server.publicKey!, matched: () => Promise.resolve(relay.stats.pairings.matched) };
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.ask("stop");
+    for (const relay of this.#relays) relay.destroy();
     for (const dht of this.#dhts.reverse()) await dht.close({ force: true });
     await this.#child[Symbol.asyncDispose]();
   }

@@ -3,6 +3,7 @@
 //
 //     node dht_peer.mjs [hyperdht | hyperdht-6.32]
 import { createInterface } from "node:readline";
+import relay from "blind-relay";
 import createHandlers from "./dht_peer_records.mjs";
 
 const version = process.argv[2] ?? "hyperdht";
@@ -16,12 +17,20 @@ const pools = new Map();
 /** Connections, dialed by name or accepted by the server of that name, the latest of it. */
 const connections = new Map();
 const rawStreams = new Map();
+const relays = new Map();
 let testnet;
 
 const keys = (
   seed,
 ) => (seed === undefined ? undefined : DHT.keyPair(Buffer.alloc(32, seed)));
 const hex = (bytes) => Buffer.from(bytes).toString("hex");
+
+/** Options as the reference takes them. */
+const optionsOf = ({ relayThrough, pool, ...options }) => ({
+  ...options,
+  ...(relayThrough && { relayThrough: Buffer.from(relayThrough, "hex") }),
+  ...(pool && { pool: pools.get(pool) }),
+});
 
 /** Notes what happens on a connection. A server's side echoes. */
 function track(name, socket, echoes) {
@@ -108,11 +117,8 @@ const operations = {
   },
 
   // Echoes what comes.
-  async listen({ name, node, seed, pool, isRemote, ...options }) {
-    const server = nodes.get(node).createServer({
-      ...options,
-      ...(pool && { pool: pools.get(pool) }),
-    });
+  async listen({ name, node, seed, isRemote, ...options }) {
+    const server = nodes.get(node).createServer(optionsOf(options));
     server.count = {
       connections: 0,
       received: () => connections.get(name)?.received ?? "",
@@ -127,6 +133,24 @@ const operations = {
     const relays = server.relayAddresses.map(({ host, port }) => `${host}:${port}`);
     return { publicKey: hex(server.publicKey), relays, signed };
   },
+
+  // Runs a blind relay.
+  async relay({ node }) {
+    const dht = nodes.get(node);
+    const server = new relay.Server({
+      createStream: (options) => dht.createRawStream({ ...options, framed: true }),
+    });
+    const listener = dht.createServer((socket) => {
+      socket.on("error", () => {});
+      server.accept(socket, { id: socket.remotePublicKey }).on("error", () => {});
+    });
+    await listener.listen();
+    servers.set("relay", listener);
+    relays.set(node, server);
+    return { publicKey: hex(listener.publicKey) };
+  },
+
+  pairings: ({ node }) => relays.get(node).stats.pairings,
 
   seen: ({ name }) => {
     const { count } = servers.get(name);
@@ -148,7 +172,7 @@ const operations = {
   async connect({ node, publicKey, message, ...options }) {
     const socket = nodes.get(node).connect(
       Buffer.from(publicKey, "hex"),
-      options,
+      optionsOf(options),
     );
     const echoed = await new Promise((resolve, reject) => {
       socket.on("error", reject);
@@ -163,12 +187,8 @@ const operations = {
   },
 
   // Opens a connection and keeps it.
-  async open({ name, node, publicKey, pool, ...options }) {
-    const poolOption = pool === undefined ? {} : { pool: pools.get(pool) };
-    const socket = nodes.get(node).connect(Buffer.from(publicKey, "hex"), {
-      ...options,
-      ...poolOption,
-    });
+  async open({ name, node, publicKey, ...options }) {
+    const socket = nodes.get(node).connect(Buffer.from(publicKey, "hex"), optionsOf(options));
     const record = track(name, socket, false);
     await opened(record);
     return describe(record);
