@@ -340,6 +340,9 @@ export class AcceptDriver implements RoutedServer {
       isInitiator: false,
       keyPair: this.#config.keyPair,
       session: { ...session, streamHeader: attempt.streamHeader },
+      // To find our stream among 2^32 one must have read our answer, for which one needs the key; a relay sees it pass, though. A
+      // peer of the reference is silent until it has something to say, or for 5 s.
+      responderProof: attempt.isRelayed ? "message" : "header",
       keepAliveMs: this.#config.keepAliveMs,
       handshakeTimeoutMs: ACCEPT_TIMEOUT_MS,
       pathKind: () => attempt.pathKind,

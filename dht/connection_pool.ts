@@ -1,6 +1,8 @@
 /**
  * One connection to each peer, whoever dials whom: of two, the older gives way if both went the same way; if they crossed, the one
- * stays that the side with the larger key has dialed, which both sides see alike.
+ * stays that the side with the smaller key has dialed, which both sides see alike.
+ *
+ * Source of the rule: hyperdht 6.34.0, lib/connection-pool.js, whose larger key always gives its own dial up.
  */
 import { ConnectError } from "../core/runtime/errors.ts";
 import { TypedEventTarget } from "../core/runtime/events.ts";
@@ -84,6 +86,6 @@ export class ConnectionPool extends TypedEventTarget<ConnectionPoolEvents> {
 
 function prefersNew(fresh: DhtConnection, existing: DhtConnection): boolean {
   if (fresh.isInitiator === existing.isInitiator) return true;
-  const isOurKeyLarger = compare(fresh.publicKey, fresh.remotePublicKey) > 0;
-  return fresh.isInitiator === isOurKeyLarger;
+  const isOurKeySmaller = compare(fresh.publicKey, fresh.remotePublicKey) < 0;
+  return fresh.isInitiator === isOurKeySmaller;
 }

@@ -61,7 +61,7 @@ export class DialPunch {
       allowsPrivate: rpc.natAddress?.isPrivate ?? false,
       tokenOf: (address) => secure.token(address),
     });
-    const purpose = { publicKey: this.#options.remotePublicKey, host: serverAddress.host };
+    const purpose = { publicKey: this.#options.remotePublicKey, isDial: true };
     // The other side numbers rounds on, whether they belong to this punch or to an earlier one.
     const firstRound = this.#rounds;
     const driver = new PunchDriver(this.#context, this.#pool, purpose, initiator, {

@@ -5,8 +5,11 @@
 import type { Clock, Timer } from "../core/runtime/runtime.ts";
 import type { UdxStream } from "../transports/udx/udx_stream.ts";
 
-/** When, in milliseconds from the start: few, so that a forged source gets little. */
-const SCHEDULE_MS: readonly number[] = [150, 350, 650];
+/**
+ * When, in milliseconds from the start. Who is nudged has shown that it knows the id of our end, which was told under its key: the
+ * source is not forged.
+ */
+const SCHEDULE_MS: readonly number[] = [150, 350, 650, 1100, 1700, 2400, 3200, 4200, 5400, 6800, 8400];
 
 /** See the head of the file. Ends by itself as soon as anything is acknowledged. */
 export class Nudge {

@@ -30,6 +30,8 @@ export interface ConnectorHost {
   onDialing(peer: Peer): void;
   /** A dial has won. */
   onDialed(peer: Peer, connection: Connection): void;
+  /** A dial has come through after the peer's own: see {@linkcode Connector.yieldTo}. */
+  onCrossed(peer: Peer, connection: Connection): void;
   /** A dial has failed; true if the peer is connected nonetheless. */
   onFailed(peer: Peer, error: Error, verdict: FirewallVerdict): boolean;
   /** The peer is left alone from now on. */
@@ -52,6 +54,8 @@ export class Connector {
   readonly #explicit: PeerQueue<Peer>;
   readonly #others: PeerQueue<Peer>;
   readonly #attempts = new Map<Peer, DialAttempt>();
+  /** Dials of peers whose own dial was faster. */
+  readonly #crossed = new Map<Peer, DialAttempt>();
   readonly #retries = new Deadlines<Peer>();
   readonly #timer: Timer;
   #isActive = true;
@@ -91,8 +95,7 @@ export class Connector {
     const isDue = this.#isActive && peer.isReconnecting && !peer.isBanned && this.#host.isWanted(peer);
     const delay = isDue ? retryDelayMs(peer, runtime.random, config.backoffsMs) : undefined;
     if (delay === undefined) {
-      peer.move("idle");
-      this.#host.onIdle(peer);
+      this.#drop(peer);
       return;
     }
     peer.move("waiting");
@@ -104,9 +107,22 @@ export class Connector {
   take(peer: Peer): void {
     this.#queueOf(peer).delete(peer);
     this.#retries.delete(peer);
+    for (const dials of [this.#attempts, this.#crossed]) {
+      const attempt = dials.get(peer);
+      dials.delete(peer);
+      attempt?.cancel(new ConnectError("ABORTED", "The dial was given up"));
+    }
+  }
+
+  /**
+   * As {@linkcode take}, for a peer whose own dial was faster. A dial that is on goes on beside, because the peer may drop its own
+   * for it: hyperswarm 4.17.2 does, with the larger key, if its own has moved bytes by the time at which ours arrives.
+   */
+  yieldTo(peer: Peer): void {
     const attempt = this.#attempts.get(peer);
-    this.#attempts.delete(peer);
-    attempt?.cancel(new ConnectError("ABORTED", "The dial was given up"));
+    if (attempt?.isStarted === true) this.#attempts.delete(peer);
+    this.take(peer);
+    if (attempt?.isStarted === true) this.#crossed.set(peer, attempt);
   }
 
   /** Lets go of `peer` if it is no longer wanted. */
@@ -133,6 +149,7 @@ export class Connector {
   suspend(peers: Iterable<Peer>): void {
     this.#isActive = false;
     this.#timer.cancel();
+    for (const peer of [...this.#crossed.keys()]) this.take(peer);
     for (const peer of [...peers]) if (peer.phase !== "connected" && peer.phase !== "idle") this.#drop(peer);
   }
 
@@ -194,6 +211,7 @@ export class Connector {
   }
 
   #dial(peer: Peer): void {
+    this.take(peer);
     const attempt = new DialAttempt(peer.publicKey);
     this.#attempts.set(peer, attempt);
     peer.move("dialing");
@@ -219,8 +237,9 @@ export class Connector {
 
   #onDialed(peer: Peer, attempt: DialAttempt, connection: Connection): void {
     if (this.#attempts.get(peer) !== attempt) {
-      connection.abort();
-      return;
+      if (this.#crossed.get(peer) !== attempt) return connection.abort();
+      this.#crossed.delete(peer);
+      return this.#host.onCrossed(peer, connection);
     }
     this.#attempts.delete(peer);
     this.#host.onDialed(peer, connection);
@@ -228,6 +247,7 @@ export class Connector {
   }
 
   #onFailed(peer: Peer, attempt: DialAttempt, error: Error, verdict: FirewallVerdict): void {
+    if (this.#crossed.get(peer) === attempt) this.#crossed.delete(peer);
     if (this.#attempts.get(peer) !== attempt) return;
     this.#attempts.delete(peer);
     peer.attempts++;

@@ -25,6 +25,11 @@ export class DialAttempt {
     return this.#result.promise;
   }
 
+  /** Whether {@linkcode start} was called. */
+  get isStarted(): boolean {
+    return this.#dialer !== undefined;
+  }
+
   /** Whether it was cancelled, or has won. */
   get isOver(): boolean {
     return this.#abort.signal.aborted;

@@ -10,7 +10,7 @@ import type { Connection } from "../core/stream/connection.ts";
 import { PUBLIC_KEY_BYTES } from "../core/crypto/sizes.ts";
 import type { PeerRecord } from "../transports/transport.ts";
 import type { PeerDiscovery } from "./abilities.ts";
-import { LEAVE_TIMEOUT_MS } from "./constants.ts";
+import { LEAVE_TIMEOUT_MS, STABLE_CONNECTION_MS } from "./constants.ts";
 import { Connector } from "./connector.ts";
 import { Firewall, type FirewallVerdict } from "./firewall.ts";
 import { FlushWaiters } from "./flush_waiters.ts";
@@ -213,6 +213,7 @@ export class Engine {
         this.reception.dismiss(peer);
         this.membership.admit(peer, connection);
       },
+      onCrossed: (peer, connection) => this.#onCrossed(peer, connection),
       onFailed: (peer, error, verdict) => this.#onDialFailed(peer, error, verdict),
       onIdle: (peer) => this.#forgetIfIdle(peer),
       onChange: () => this.#update(),
@@ -227,6 +228,7 @@ export class Engine {
       showing: (peer) => this.#showing(peer),
       purposeOf: (peer, connection) => this.#purposeOf(peer, connection),
       take: (peer) => this.connector.take(peer),
+      yieldTo: (peer) => this.connector.yieldTo(peer),
       onShown: (member) => this.#onShown(member),
       onClosed: (member, error, isCurrent) => this.#onClosed(member, error, isCurrent),
       onUnproven: ({ peer }) => {
@@ -343,6 +345,13 @@ export class Engine {
     return this.reception.replace(peer);
   }
 
+  /** A dial has come through though the peer's was faster; which of both stays is the peer's to say. */
+  #onCrossed(peer: Peer, connection: Connection): void {
+    if (peer.isBanned) connection.abort(refused("The peer was banned"));
+    else if (this.members.get(peer) === undefined) this.membership.admit(peer, connection);
+    else this.reception.holdBeside(peer, connection);
+  }
+
   #onRefused(connection: Connection, reason: RefusalReason, verdict: FirewallVerdict): void {
     if (reason === "duplicate") this.stats.duplicates++;
     else this.stats.connects.server.refused++;
@@ -360,16 +369,20 @@ export class Engine {
     this.#update();
   }
 
-  #onClosed({ peer, connection, isShown }: Member, error: Error | undefined, isCurrent: boolean): void {
+  #onClosed(member: Member, error: Error | undefined, isCurrent: boolean): void {
+    const { peer, connection, isShown, hasCrossed, openedAt } = member;
     const { client, server } = this.stats.connects;
     if (isShown) (connection.isInitiator ? client : server).closed++;
     if (!isCurrent) this.stats.duplicates++;
     this.trace("closed", { peer: peer.id, error: error === undefined ? "" : describe(error) });
     this.#hooks.onGone(connection);
     if (isCurrent && !this.reception.replace(peer)) {
-      // Who dialed dials again: if both did, they would cross each time.
-      if (connection.isInitiator || peer.isExplicit) this.connector.retry(peer);
+      // Who dialed dials again: if both did, they would cross each time. But if they have just crossed, each may have dropped the
+      // one and lost the other, and take itself for the side that has been dialed.
+      const isYoung = this.runtime.clock.now() - openedAt < STABLE_CONNECTION_MS;
+      if (connection.isInitiator || peer.isExplicit || (hasCrossed && isYoung)) this.connector.retry(peer);
       else {
+        this.connector.take(peer);
         peer.move("idle");
         this.#forgetIfIdle(peer);
       }

@@ -14,6 +14,8 @@ export interface Member {
   readonly connection: Connection;
   /** When it was opened, in milliseconds. */
   readonly openedAt: number;
+  /** Whether the peer dialed it while, or after, this side did so, so that neither side may have another dial on. */
+  readonly hasCrossed: boolean;
   /** Whether the application has been given it; not before the peer has proven a topic, where that is asked for. */
   isShown: boolean;
   /** How both sides show their topics, if connections carry channels. */

@@ -32,6 +32,8 @@ export interface MembershipHost {
   purposeOf(peer: Peer, connection: Connection): Purpose;
   /** Ends all that goes on with the peer beside its connection. */
   take(peer: Peer): void;
+  /** The same, for a peer that has dialed itself: a dial may go on. */
+  yieldTo(peer: Peer): void;
   /** The application may have the connection. */
   onShown(member: Member): void;
   /** The connection is gone; `isCurrent` unless another one has taken its place. */
@@ -59,13 +61,18 @@ export class Membership {
         new ConnectError("DUPLICATE_CONNECTION", "A newer connection to the same peer took its place"),
       );
     }
-    this.#host.take(peer);
+    const { isInitiator } = connection;
+    const hasCrossed = !isInitiator &&
+      (peer.phase === "dialing" || before?.connection.isInitiator === true || before?.hasCrossed === true);
+    if (isInitiator) this.#host.take(peer);
+    else this.#host.yieldTo(peer);
     if (peer.phase !== "connected") peer.move("connected");
     const openedAt = runtime.clock.now();
     const member: Member = {
       peer,
       connection,
       openedAt,
+      hasCrossed,
       isShown: false,
       proof: undefined,
       patience: undefined,

@@ -79,6 +79,11 @@ export class Reception {
     return true;
   }
 
+  /** Keeps a connection that this side has dialed beside the one that `peer` has, until the peer has dropped one of both. */
+  holdBeside(peer: Peer, connection: Connection): void {
+    this.#hold(peer, connection, () => this.dismiss(peer));
+  }
+
   /** What `peer` has holds: turns away what waits in its place. */
   dismiss(peer: Peer): void {
     const candidate = this.#candidates.get(peer);
@@ -115,7 +120,7 @@ export class Reception {
         this.#host.members.get(peer)?.connection.sendKeepAlive();
         break;
       case "wait":
-        this.#hold(peer, connection);
+        this.#hold(peer, connection, () => this.replace(peer));
         break;
       case "replace":
         this.dismiss(peer);
@@ -144,10 +149,10 @@ export class Reception {
     };
   }
 
-  #hold(peer: Peer, connection: Connection): void {
+  #hold(peer: Peer, connection: Connection, onTime: () => void): void {
     this.dismiss(peer);
     const { clock } = this.#host.runtime;
-    const timer = clock.schedule(clock.now() + RACE_MS, () => this.replace(peer));
+    const timer = clock.schedule(clock.now() + RACE_MS, onTime);
     const candidate: Candidate = { connection, timer };
     this.#candidates.set(peer, candidate);
     const onClose = () => {

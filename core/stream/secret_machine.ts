@@ -45,15 +45,16 @@ export type SecretStage = "handshake" | "header" | "message";
  * The handshake itself does in XX, and for the initiator of IK: the last message they read depends on their own fresh
  * key. The responder of IK has read nothing that could not be a recording, and the header proves nothing more, because
  * its stream id derives from the handshake hash, which anyone who saw the handshake can compute. Only a message sealed
- * with the new keys proves the initiator. With an injected session, the initiator waits for the header, which shows that
- * this pipe leads to the peer that it shook hands with, unless it knows that from the handshake.
+ * with the new keys proves the initiator; or the header, where nobody else could have sent it here. With an injected session, the
+ * initiator waits for the header, which shows that this pipe leads to the peer that it shook hands with, unless it knows that from
+ * the handshake.
  */
 export type Proof = "handshake" | "header" | "message";
 
 function proofOf(config: SecretStreamConfig): Proof {
-  const { session } = config;
+  const { session, isInitiator, responderProof } = config;
   if (session !== undefined) {
-    if (!config.isInitiator) return "message";
+    if (!isInitiator) return responderProof;
     return session.isPathProven === true ? "handshake" : "header";
   }
   return config.pattern === "IK" && !config.isInitiator ? "message" : "handshake";

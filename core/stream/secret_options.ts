@@ -37,6 +37,11 @@ export interface SecretStreamOptions {
   readonly prologue?: Uint8Array | undefined;
   /** Keys that both sides have already agreed on: the stream then starts with its header. */
   readonly session?: NoiseSession | undefined;
+  /**
+   * What proves the initiator to the responder of a {@linkcode session}: a sealed `message`, the default; or the `header` already,
+   * if only the initiator can know where to send it, for example to a random stream id that was told under the session's keys.
+   */
+  readonly responderProof?: "header" | "message" | undefined;
   /** Sends an empty frame after this many milliseconds without a write of our own; 0, the default, sends none. */
   readonly keepAliveMs?: number | undefined;
   /** Gives up after this many milliseconds without a byte of the peer; 0, the default, never does. */
@@ -61,6 +66,8 @@ export interface SecretStreamConfig {
   readonly prologue: Uint8Array;
   /** Keys agreed elsewhere; undefined = do a handshake. */
   readonly session: NoiseSession | undefined;
+  /** What proves the initiator of the session. */
+  readonly responderProof: "header" | "message";
   /** Silence of our own after which to speak; 0 = never. */
   readonly keepAliveMs: number;
   /** Silence of the peer after which to give up; 0 = never. */
@@ -93,6 +100,7 @@ export function resolveSecretStreamOptions(options: SecretStreamOptions): Secret
     pattern,
     prologue: options.prologue ?? new Uint8Array(0),
     session: options.session,
+    responderProof: options.responderProof ?? "message",
     keepAliveMs: requireMs("keepAliveMs", options.keepAliveMs ?? 0),
     idleTimeoutMs: requireMs("idleTimeoutMs", options.idleTimeoutMs ?? 0),
     handshakeTimeoutMs: requireMs("handshakeTimeoutMs", options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS),

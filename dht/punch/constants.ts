@@ -141,7 +141,9 @@ export const MAX_REQUESTS = 32;
 
 /** Milliseconds that a socket stays open for reuse: the reference's number. */
 export const LINGER_MS = 3000;
-/** Sockets for punching that all half-open connections share, birthday sockets apart. */
+/** Sockets for punching of this node's own dials that are not open yet: a quarter of what a process may often open. */
+export const MAX_DIAL_SOCKETS = 256;
+/** Sockets for punching that all half-open connections of peers that dial share, birthday sockets apart. */
 export const MAX_HALF_OPEN_SOCKETS = 32;
 /** Of these, for one peer's key. */
 export const MAX_SOCKETS_PER_KEY = 4;

@@ -3,7 +3,8 @@
  * cannot use up what the system has.
  *
  * A socket is **half-open** until its connection is confirmed. All half-open ones together, those for one key and those for one
- * host are capped; the many of a birthday punch have a cap of their own.
+ * host are capped; those of our own dials, which no stranger can cause or use up, and the many of a birthday punch have caps of
+ * their own.
  */
 import { ConnectError } from "../../core/runtime/errors.ts";
 import type { Clock, Timer } from "../../core/runtime/runtime.ts";
@@ -12,6 +13,7 @@ import { toHex } from "../../encoding/text.ts";
 import {
   BIRTHDAY_SOCKETS,
   LINGER_MS,
+  MAX_DIAL_SOCKETS,
   MAX_HALF_OPEN_SOCKETS,
   MAX_RANDOM_PUNCHES,
   MAX_SOCKETS_PER_HOST,
@@ -43,12 +45,14 @@ export interface SocketBinder<Socket extends PunchSocket> {
 export interface SocketPoolOptions<Socket extends PunchSocket> {
   /** Takes datagrams of more than one byte: what the DHT answers to requests from these sockets. */
   onMessage(lease: SocketLease<Socket>, datagram: Uint8Array, from: SocketAddress): void;
-  /** Half-open sockets at the most; 32 by default. */
+  /** Half-open sockets for peers that dial, at the most; 32 by default. */
   readonly maxHalfOpen?: number;
   /** Of these, for one key; 4 by default. */
   readonly maxPerKey?: number;
   /** Of these, for one host; 16 by default. */
   readonly maxPerHost?: number;
+  /** Half-open sockets of own dials at the most; 256 by default. */
+  readonly maxDialing?: number;
   /** Sockets of birthday punches at the most; 256 by default. */
   readonly maxExtra?: number;
   /** Milliseconds that a reusable socket stays open after its use; 3000 by default. */
@@ -61,6 +65,8 @@ export interface SocketPurpose {
   readonly publicKey: Uint8Array;
   /** The peer as it is seen, if that is known. */
   readonly host?: string | undefined;
+  /** Whether this side dials. */
+  readonly isDial?: boolean;
   /** Whether it is one of the many of a birthday punch. */
   readonly isExtra?: boolean;
 }
@@ -158,7 +164,11 @@ class Tally {
   }
 }
 
+/** What a socket counts for, how many may, and whose they are. */
+type Account = [name: string, most: number, whose: string];
+
 const ALL = "all";
+const DIALS = "dials";
 const EXTRA = "extra";
 
 /** See the head of the file. */
@@ -188,7 +198,7 @@ export class SocketPool<Socket extends PunchSocket> {
     return this.#leases.size;
   }
 
-  /** Sockets whose connection is not confirmed, without those of birthday punches. */
+  /** Sockets for peers that dial whose connection is not confirmed, without those of birthday punches. */
   get halfOpenCount(): number {
     return this.#halfOpen.get(ALL);
   }
@@ -251,17 +261,8 @@ export class SocketPool<Socket extends PunchSocket> {
   }
 
   /** Puts a socket on the accounts that it counts for, and returns their names. */
-  #charge({ publicKey, host, isExtra = false }: SocketPurpose): string[] {
-    const { maxHalfOpen, maxPerKey, maxPerHost, maxExtra } = this.#options;
-    const accounts: [name: string, most: number, whose: string][] = isExtra
-      ? [[EXTRA, maxExtra ?? BIRTHDAY_SOCKETS * MAX_RANDOM_PUNCHES, "for guessing ports"]]
-      : [
-        [ALL, maxHalfOpen ?? MAX_HALF_OPEN_SOCKETS, "in all"],
-        [`key ${toHex(publicKey)}`, maxPerKey ?? MAX_SOCKETS_PER_KEY, "of one peer"],
-      ];
-    if (!isExtra && host !== undefined) {
-      accounts.push([`host ${host}`, maxPerHost ?? MAX_SOCKETS_PER_HOST, `of peers at ${host}`]);
-    }
+  #charge(purpose: SocketPurpose): string[] {
+    const accounts = this.#accounts(purpose);
     for (const [name, most, whose] of accounts) {
       if (this.#halfOpen.get(name) < most) continue;
       throw new ConnectError(
@@ -271,6 +272,20 @@ export class SocketPool<Socket extends PunchSocket> {
     }
     for (const [name] of accounts) this.#halfOpen.add(name, 1);
     return accounts.map(([name]) => name);
+  }
+
+  #accounts({ publicKey, host, isDial = false, isExtra = false }: SocketPurpose): Account[] {
+    const { maxHalfOpen, maxPerKey, maxPerHost, maxDialing, maxExtra } = this.#options;
+    if (isExtra) return [[EXTRA, maxExtra ?? BIRTHDAY_SOCKETS * MAX_RANDOM_PUNCHES, "for guessing ports"]];
+    if (isDial) return [[DIALS, maxDialing ?? MAX_DIAL_SOCKETS, "of our own dials"]];
+    const accounts: Account[] = [
+      [ALL, maxHalfOpen ?? MAX_HALF_OPEN_SOCKETS, "in all"],
+      [`key ${toHex(publicKey)}`, maxPerKey ?? MAX_SOCKETS_PER_KEY, "of one peer"],
+    ];
+    if (host !== undefined) {
+      accounts.push([`host ${host}`, maxPerHost ?? MAX_SOCKETS_PER_HOST, `of peers at ${host}`]);
+    }
+    return accounts;
   }
 
   #onClose(lease: SocketLease<Socket>): void {

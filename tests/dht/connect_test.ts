@@ -8,6 +8,7 @@ import { Firewall, MAX_HALF_OPEN_SOCKETS } from "../../dht/punch/constants.ts";
 import { encodeRequest } from "../../dht/rpc/messages.ts";
 import { dhtNamespaces, targetOf } from "../../dht/signables.ts";
 import { SocketAddress } from "../../encoding/address.ts";
+import { compare } from "../../encoding/bytes.ts";
 import { encode } from "../../encoding/codec.ts";
 import type { RouterType } from "../../transports/memory/mod.ts";
 import { test } from "../harness.ts";
@@ -354,6 +355,8 @@ test("H23 a pool has one connection to a peer, and of two that cross both sides 
     const [right] = [...pools[1]!.connections];
     assert.deepEqual(left!.handshakeHash, right!.handshakeHash);
     assert.deepEqual([...pools[0]!.connections].length, 1);
+    const isSmaller = compare(a.keyPair.publicKey, b.keyPair.publicKey) < 0;
+    assert.equal(left!.isInitiator, isSmaller, "the dial of the smaller key stays, as with the reference");
     assert.equal(pools[0]!.has(b.keyPair.publicKey), true);
     assert.equal(pools[0]!.get(b.keyPair.publicKey), left);
     for (const connection of [one, three, left!]) connection.abort();

@@ -64,6 +64,14 @@ test("D4: a confirmed or closed socket makes room, and so does one that could no
   assert.equal(pool.size, 3);
 });
 
+test("D4: dials of one's own have a cap of their own, and strangers cannot use it up", async () => {
+  const { pool } = newPool();
+  for (let i = 0; i < 32; i++) await pool.acquire(purpose(i));
+  for (let i = 0; i < 256; i++) await pool.acquire({ ...purpose(1, "11.0.0.1"), isDial: true });
+  await assert.rejects(pool.acquire({ ...purpose(1), isDial: true }), /256 sockets of our own dials/);
+  assert.equal(pool.halfOpenCount, 32);
+});
+
 test("D4: the sockets of a birthday punch have a cap of their own", async () => {
   const { pool } = newPool();
   for (let i = 0; i < 256; i++) await pool.acquire({ ...purpose(1), isExtra: true });

@@ -15,8 +15,9 @@ function readJson(path: string): Record<string, unknown> | undefined {
 }
 
 const wanted = Object.entries(readJson("package.json")!["dependencies"] as Record<string, string>);
+// An alias names its package before the version: `npm:hyperdht@6.32.0`.
 const missing = wanted.filter(([name, version]) =>
-  readJson(`node_modules/${name}/package.json`)?.["version"] !== version
+  readJson(`node_modules/${name}/package.json`)?.["version"] !== version.replace(/^npm:.*@/, "")
 );
 if (missing.length > 0) {
   const args = ["ci", "--silent", "--no-audit", "--no-fund"];

@@ -53,8 +53,8 @@ export class Child implements AsyncDisposable {
   #nextId = 1;
 
   /** Starts `file` of the folder of reference peers. */
-  constructor(file: string) {
-    this.#process = spawn("node", [fileURLToPath(new URL(file, folder))], {
+  constructor(file: string, args: readonly string[] = []) {
+    this.#process = spawn("node", [fileURLToPath(new URL(file, folder)), ...args], {
       stdio: ["pipe", "pipe", "inherit"],
     });
     this.#isDone = this.#listen();
@@ -70,12 +70,17 @@ export class Child implements AsyncDisposable {
 
   /** Has the child do something. */
   async ask(op: string, details: Record<string, unknown> = {}): Promise<Answer> {
+    const result = await this.attempt(op, details);
+    assert.equal(result.failure, undefined, `${op}: ${result.failure}`);
+    return result;
+  }
+
+  /** Has the child do something that may fail. */
+  attempt(op: string, details: Record<string, unknown> = {}): Promise<Answer> {
     const id = this.#nextId++;
     const answer = new Promise<Answer>((resolve) => this.#answers.set(id, resolve));
     this.#process.stdin!.write(`${JSON.stringify({ id, op, ...details })}\n`);
-    const result = await answer;
-    assert.equal(result.failure, undefined, result.failure);
-    return result;
+    return answer;
   }
 
   /** Ends the process. */

@@ -267,6 +267,25 @@ test("secret stream: who knows the path from the handshake is open at once, and 
   assert.equal(server.stream.isOpen, false);
 });
 
+test("secret stream: where only the peer can know the pipe, its header proves it, and it may end at once (S3)", () => {
+  const [near, far] = sessions();
+  for (const responderProof of ["message", "header"] as const) {
+    const { client, server, runtime } = secretPair({
+      // A client of the reference says nothing by itself.
+      client: { session: near },
+      server: { session: far, responderProof },
+      wrap: (lower, side) =>
+        side === "server" ? lower : tap(lower, (chunk) => chunk.length === 59 ? [chunk] : []),
+    });
+    client.stream.end();
+    runtime.clock.run({ until: 1 });
+    const isHeaderEnough = responderProof === "header";
+    assert.equal(server.stream.isOpen, isHeaderEnough);
+    assert.equal(server.sink.ended, isHeaderEnough);
+    if (!isHeaderEnough) assertClosed(server, "HANDSHAKE_UNFINISHED");
+  }
+});
+
 test("secret stream: a header of another handshake is refused (S4)", () => {
   const { client, server } = secretPair({
     client: { session: sessions(1)[0] },

@@ -1,9 +1,11 @@
 /** W3 to W9: who is dialed when, how often, and which connection stays. */
 import assert from "node:assert/strict";
 import { ConnectError } from "../../core/runtime/errors.ts";
+import type { Connection } from "../../core/stream/connection.ts";
 import { Dialer } from "../../transports/dialer.ts";
 import { MemoryTransport } from "../../transports/memory/mod.ts";
-import type { PeerDialOptions, PeerTransport } from "../../swarm/mod.ts";
+import type { PeerDialOptions, PeerDiscovery, PeerTransport } from "../../swarm/mod.ts";
+import type { PeerRecord } from "../../transports/transport.ts";
 import { test } from "../harness.ts";
 import {
   assertMesh,
@@ -209,6 +211,82 @@ test("W5: a peer that has lost its connection and dials again is believed", () =
     assert.equal(server.swarm.connections.size, 1);
     await assert.rejects(world.until(first.closed));
     second.abort();
+  }));
+
+/** A swarm of ours with the smaller key whose dials are slow, as through a relay, and a peer that is not a swarm. */
+function crossing(world: World, delayMs: number, found: () => PeerRecord | undefined) {
+  const { larger, smaller } = orderedKeyPairs();
+  const transport = new MemoryTransport(world.network.host({ name: "ours" }));
+  const slow: PeerTransport = {
+    scheme: transport.scheme,
+    listen: (onLink, options) => transport.listen(onLink, options),
+    async dial(address, options) {
+      await new Promise<void>((resolve) => world.clock.schedule(world.clock.now() + delayMs, resolve));
+      return await transport.dial(address, options);
+    },
+  };
+  const discovery: PeerDiscovery = {
+    async *lookup() {
+      const record = await Promise.resolve(found());
+      if (record !== undefined) yield record;
+    },
+    announce: () => Promise.resolve({ [Symbol.asyncDispose]: () => Promise.resolve() }),
+  };
+  const ours = world.peer({ keyPair: smaller, transports: [slow], discoveries: [discovery] });
+  const theirs = new Dialer(world.runtime("theirs"), {
+    transports: [new MemoryTransport(world.network.host({ name: "theirs" }))],
+    keyPair: larger,
+    idleTimeoutMs: 0,
+  });
+  return { ours, theirs };
+}
+
+test("W5: a peer that drops its own dial for ours, as hyperswarm does if it has moved bytes, stays connected", async () => {
+  for (const delayMs of [30, 60, 100, 200]) {
+    await inWorld(async (world) => {
+      const known: { record?: PeerRecord } = {};
+      const { ours, theirs } = crossing(world, delayMs, () => known.record);
+      const own: Connection[] = [];
+      const taken: Connection[] = [];
+      const listener = await world.until(theirs.listen((connection) => {
+        taken.push(connection);
+        for (const one of own) one.abort();
+      }));
+      known.record = listener.record;
+      ours.swarm.join(TOPIC);
+      own.push(await world.until(theirs.connect(await world.until(ours.swarm.listen()))));
+      await world.run(10_000);
+      assert.equal(ours.swarm.connections.size, 1);
+      assert.equal(taken.length, 1, "one dial was enough");
+      const [connection] = [...ours.swarm.connections.keys()];
+      assert.deepEqual(connection!.handshakeHash, taken[0]!.handshakeHash);
+      for (const one of taken) one.abort();
+      await world.until(listener.close());
+    }, `${delayMs} ms`);
+  }
+});
+
+test("W5: when both of two dials that crossed are lost, a peer that a topic brought is dialed again", () =>
+  inWorld(async (world) => {
+    let record: PeerRecord | undefined;
+    const { ours, theirs } = crossing(world, 60, () => record);
+    const own: Connection[] = [];
+    const taken: Connection[] = [];
+    const listener = await world.until(theirs.listen((connection) => {
+      taken.push(connection);
+      if (taken.length > 1) return;
+      for (const one of [...own, connection]) one.abort();
+    }));
+    record = listener.record;
+    ours.swarm.join(TOPIC);
+    own.push(await world.until(theirs.connect(await world.until(ours.swarm.listen()))));
+    // The peer is found three times within the first seconds, and then not for ten minutes.
+    record = undefined;
+    await world.run(10_000);
+    assert.equal(ours.swarm.connections.size, 1);
+    assert.equal(taken.length, 2);
+    for (const one of taken) one.abort();
+    await world.until(listener.close());
   }));
 
 test("W5: the connections of one dial that lose its race do not throw out the one that wins", async () => {

@@ -262,7 +262,8 @@ export function checkPackages(path: string, text: string): string[] {
   }
   if (!path.endsWith("package.json")) return complaints;
   for (const [name, version] of Object.entries<string>(JSON.parse(text).dependencies ?? {})) {
-    if (!/^\d+\.\d+\.\d+$/.test(version)) {
+    // A second version of a package goes by another name: `npm:hyperdht@6.32.0`.
+    if (!/^(npm:@?[^@]+@)?\d+\.\d+\.\d+$/.test(version)) {
       complaints.push(`${path}:1: ${name} is not pinned to an exact version`);
     }
   }
