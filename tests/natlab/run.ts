@@ -1,0 +1,131 @@
+/**
+ * Runs the peers of `peer.ts` through a laboratory of real NATs: hosts and routers in network namespaces, translation by nftables.
+ * Needs root, `ip`, `nft`, `conntrack`, a C compiler, Node, and hyperdht in `tests/interop/reference` (`tests/interop/install.ts`).
+ *
+ *     deno run -A tests/natlab/run.ts LAB ROW... [--server hypha|reference] [--client hypha|reference] [--runs N] [--out FOLDER]
+ *
+ * LAB is the folder of the laboratory, a ROW one of those in the table below, or `all`. Results are one JSON object a line in
+ * `FOLDER/<server>-<client>-<row>.jsonl`, appended; what the laboratory knows of the reference is compared at the end.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+/** Against a home router, and a home router against them: what is not in the matrix. */
+const KINDS = ["public-fw", "eim-addr", "eim-shift", "linux-poison", "cgnat", "cgnat-sym"];
+const ACCESS = ["--latency", "25"];
+const HOME = "eim-restricted/eim-restricted";
+const CROSSED = ["eim-restricted/symmetric", "symmetric/eim-restricted"];
+const LOSSY = ["--latency", "50", "--jitter", "10", "--loss", "5", "--burst", "3"];
+const POOR = ["--latency", "150", "--jitter", "20", "--loss", "10", "--burst", "5"];
+
+/** What the laboratory is told for each row. */
+const ROWS: Readonly<Record<string, readonly string[]>> = {
+  matrix: ACCESS,
+  kinds: [
+    ...ACCESS,
+    ...pairs(
+      ...KINDS.flatMap((kind) => [`${kind}/eim-restricted`, `eim-restricted/${kind}`]),
+      ...["linux-poison/linux-poison", "cgnat/cgnat", "public-fw/symmetric", "symmetric/public-fw"],
+    ),
+  ],
+  quick: [...ACCESS, ...pairs("open/open", HOME, ...CROSSED, "symmetric/symmetric", "udp-blocked/open")],
+  overlap: [...ACCESS, "--overlap", ...pairs(HOME)],
+  lan: [...ACCESS, "--same-lan", ...pairs(HOME, "symmetric/symmetric")],
+  near: [
+    ...ACCESS,
+    "--hops",
+    "1",
+    ...pairs("linux-poison/linux-poison", "linux-poison/eim-restricted", HOME),
+  ],
+  loss: [...LOSSY, ...pairs("open/open", HOME)],
+  "loss-symmetric": [...LOSSY, ...pairs(...CROSSED)],
+  "heavy-loss": [...POOR, ...pairs("open/open", HOME)],
+  flush: [...ACCESS, "--hold", "30", "--event", "right:flush@8", ...pairs("open/eim-restricted", HOME)],
+  down: [
+    ...ACCESS,
+    ...["--hold", "45", "--event", "right:down@8", "--event", "right:up@18"],
+    ...pairs("open/eim-restricted", HOME),
+  ],
+  outage: [
+    ...ACCESS,
+    ...["--hold", "60", "--event", "right:down@8", "--event", "right:up@33"],
+    ...pairs("open/eim-restricted", HOME),
+  ],
+  renumber: [...ACCESS, "--hold", "45", "--event", "right:renumber@8", ...pairs("open/eim-restricted", HOME)],
+  relay: [...ACCESS, ...pairs("symmetric/symmetric", HOME, "udp-blocked/open")],
+};
+
+function pairs(...list: string[]): string[] {
+  return ["--pairs", list.join()];
+}
+
+async function node(
+  file: string,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<number> {
+  const child = spawn("node", [file, ...args], { stdio: "inherit", env: { ...process.env, ...env } });
+  // What ends this program ends the laboratory, which then takes its namespaces away.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => child.kill(signal));
+  const [code] = await once(child, "close");
+  return code ?? 1;
+}
+
+const { values, positionals: [lab, ...wanted] } = parseArgs({
+  args: process.argv.slice(2),
+  allowPositionals: true,
+  options: {
+    server: { type: "string", default: "hypha" },
+    client: { type: "string", default: "hypha" },
+    runs: { type: "string", default: "3" },
+    out: { type: "string", default: "" },
+  },
+});
+const names = wanted.includes("all") ? Object.keys(ROWS).filter((name) => name !== "quick") : wanted;
+const unknown = names.filter((name) => !(name in ROWS));
+if (lab === undefined || names.length === 0 || unknown.length > 0) {
+  console.error(`Expected the laboratory's folder and rows: all, ${Object.keys(ROWS).join(", ")}`);
+  process.exit(2);
+}
+const modules = here("../interop/reference/node_modules");
+if (!existsSync(join(modules, "hyperdht"))) {
+  console.error("hyperdht is missing: deno run -A tests/interop/install.ts");
+  process.exit(2);
+}
+
+/** What the laboratory runs for one of the parts; its own script of the reference, or ours. */
+function command(part: "relay" | "server" | "client", who: string, args: string): string[] {
+  const program = who === "reference"
+    ? `node ${join(lab!, `ref-${part}.mjs`)}`
+    : `${process.execPath} run -A --quiet ${here("peer.ts")} ${part}`;
+  return [`--${part}`, `${program} --bootstrap {bootstrap} ${args}`];
+}
+
+const state = mkdtempSync(join(tmpdir(), "hypha-natlab-"));
+const out = values.out === "" ? state : values.out;
+mkdirSync(out, { recursive: true });
+const files: string[] = [];
+for (const name of names) {
+  const file = join(out, `${values.server}-${values.client}-${name}.jsonl`);
+  files.push(file);
+  const args = [
+    ...ROWS[name]!,
+    ...["--runs", values.runs, "--out", file],
+    ...command("server", values.server, "{relayflag}"),
+    ...command("client", values.client, "--key {key} --timeout {timeout} --hold {hold} {relayflag}"),
+    ...name === "relay" ? command("relay", "reference", "--host {host}") : [],
+  ];
+  console.error(`--- ${name}: server ${values.server}, client ${values.client}`);
+  const env = { NATLAB_STATE: state, NATLAB_REF_MODULES: modules };
+  await node(join(lab, "natlab.mjs"), ["matrix", ...args], env);
+}
+process.exitCode = await node(join(lab, "report.mjs"), ["--against", join(lab, "reference.json"), ...files]);
+if (out !== state) rmSync(state, { recursive: true });
