@@ -6,7 +6,7 @@
  *     deno run -A tests/natlab/peer.ts bootstrap --hosts HOST,... --port PORT
  *     deno run -A tests/natlab/peer.ts relay --host HOST --bootstrap HOST:PORT,...
  *     deno run -A tests/natlab/peer.ts server --bootstrap HOST:PORT,... [--relay HEX]
- *     deno run -A tests/natlab/peer.ts client --key HEX --bootstrap HOST:PORT,... [--timeout SECONDS] [--hold SECONDS] [--relay HEX]
+ *     deno run -A tests/natlab/peer.ts client --bootstrap HOST:PORT,... --key HEX [--relay HEX] [--timeout S] [--hold S]
  */
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";

@@ -1,7 +1,8 @@
 /** Peers on a LAN of real kernels, with no way out of it: found by mDNS, connected by UDX, or by TCP where there is no UDP. */
 import assert from "node:assert/strict";
 import { test } from "../harness.ts";
-import { Lan, netnsProblem, type Program } from "./lan.ts";
+import { Lan } from "./lan.ts";
+import { netnsProblem, type Program } from "./namespaces.ts";
 
 const skip = "Deno" in globalThis ? netnsProblem() : "starts programs with Deno";
 const peer = new URL("peer.ts", import.meta.url);
@@ -29,7 +30,8 @@ test(
   "two hosts without a route meet in under a second, on the right interface although a VPN is up",
   async () => {
     await withLan(2, async (lan) => {
-      lan.addVpn(0, "10.8.0.2/24");
+      lan.addVpn(0, "10.8.0.2");
+      lan.addVpn(1, "10.9.0.2");
       const [, second] = await startAll(lan, 2);
       const { other, answer, ms, addresses } = await second!.next("met");
       assert.deepEqual([other, answer], [1, 1]);
