@@ -187,14 +187,19 @@ export class Dialer {
 
 /** Where a {@linkcode Dialer} accepts connections. */
 export class PeerListener implements AsyncDisposable {
-  /** The key and the addresses that others need to connect. */
-  readonly record: PeerRecord;
+  readonly #publicKey: Uint8Array;
   readonly #listeners: readonly Listener[];
 
   /** Used by {@linkcode Dialer.listen}. */
   constructor(publicKey: Uint8Array, listeners: readonly Listener[]) {
-    this.record = { publicKey, addresses: listeners.flatMap(({ addresses }) => addresses) };
+    this.#publicKey = publicKey;
     this.#listeners = listeners;
+  }
+
+  /** The key and the addresses that others need to connect now: those of a host that moves change. */
+  get record(): PeerRecord {
+    const addresses = this.#listeners.flatMap(({ addresses }) => addresses);
+    return { publicKey: this.#publicKey, addresses };
   }
 
   /** Accepts no more connections; those that are open stay. */

@@ -43,6 +43,31 @@ test(
   { skip },
 );
 
+test(
+  "two swarms of one topic meet in under a second without internet, and again after one has moved",
+  async () => {
+    await withLan(3, async (lan) => {
+      const swarm = new URL("swarm_peer.ts", import.meta.url);
+      lan.addVpn(0, "10.8.0.2");
+      const first = lan.start(0, swarm, "1", "mushrooms");
+      lan.start(2, swarm, "3", "berries");
+      await first.next("joined");
+      const second = lan.start(1, swarm, "2", "mushrooms");
+      const met = await second.next("connected");
+      assert.deepEqual([met.other, met.topics], [1, 1]);
+      assert.ok(met.ms < 1000, `they met after ${met.ms} ms`);
+      assert.equal((await first.next("connected")).other, 2, "and not 3, who has another topic");
+
+      lan.ip(1, "addr flush dev eth0", "addr add 10.99.0.77/24 dev eth0");
+      await second.next("closed");
+      const { other, addresses } = await first.next("connected");
+      assert.equal(other, 2);
+      assert.ok(addresses.some((address: string) => address.startsWith("udx:10.99.0.77:")), addresses.join());
+    });
+  },
+  { skip },
+);
+
 test("five hosts all meet", async () => {
   await withLan(5, async (lan) => {
     const programs = await startAll(lan, 5);
