@@ -13,7 +13,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { HyphaError } from "../../core/runtime/errors.ts";
 import { loadSystemRuntime } from "../../core/system_runtime.ts";
-import { Dht, type DhtConnection, RelayServer } from "../../dht/mod.ts";
+import { Dht, type DhtConnection, DialError, RelayServer } from "../../dht/mod.ts";
 import { equals, fromHex, toHex } from "../../encoding/mod.ts";
 import { udpNetwork } from "../../transports/udp/mod.ts";
 
@@ -115,7 +115,8 @@ class Session {
     try {
       connection = await dht.connect(fromHex(values.key), { signal, ...relayThrough });
     } catch (error) {
-      return { connected: false, failMs: this.sinceMs, error: codeOf(error), message: String(error) };
+      const trace = error instanceof DialError ? error.trace : [];
+      return { connected: false, failMs: this.sinceMs, error: codeOf(error), message: String(error), trace };
     }
     const connectMs = this.sinceMs;
     const { kind } = connection.path;
