@@ -87,7 +87,7 @@ async function openNode(): Promise<Dht> {
 
 async function serve(): Promise<void> {
   const dht = await openNode();
-  const server = dht.createServer();
+  const server = dht.createServer({ ...relayThrough });
   await server.listen();
   const view = { address: `${dht.rpc.natAddress}`, firewalled: dht.rpc.firewalled };
   tell({ event: "ready", key: toHex(server.publicKey!), view });

@@ -2,10 +2,11 @@
  * Runs the peers of `peer.ts` through a laboratory of real NATs: hosts and routers in network namespaces, translation by nftables.
  * Needs root, `ip`, `nft`, `conntrack`, a C compiler, Node, and hyperdht in `tests/interop/reference` (`tests/interop/install.ts`).
  *
- *     deno run -A tests/natlab/run.ts LAB ROW... [--server hypha|reference] [--client hypha|reference] [--runs N] [--out FOLDER]
+ *     deno run -A tests/natlab/run.ts LAB ROW... [--server WHO] [--client WHO] [--relay WHO] [--runs N] [--out FOLDER]
  *
- * LAB is the folder of the laboratory, a ROW one of those in the table below, or `all`. Results are one JSON object a line in
- * `FOLDER/<server>-<client>-<row>.jsonl`, appended; what the laboratory knows of the reference is compared at the end.
+ * LAB is the folder of the laboratory, a ROW one of those in the table below, or `all`; WHO is `hypha`, the default, or
+ * `reference`. Results are one JSON object a line in `FOLDER/<server>-<client>-<row>.jsonl`, appended; what the laboratory knows
+ * of the reference is compared at the end.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -85,6 +86,7 @@ const { values, positionals: [lab, ...wanted] } = parseArgs({
   options: {
     server: { type: "string", default: "hypha" },
     client: { type: "string", default: "hypha" },
+    relay: { type: "string", default: "hypha" },
     runs: { type: "string", default: "3" },
     out: { type: "string", default: "" },
   },
@@ -121,7 +123,7 @@ for (const name of names) {
     ...["--runs", values.runs, "--out", file],
     ...command("server", values.server, "{relayflag}"),
     ...command("client", values.client, "--key {key} --timeout {timeout} --hold {hold} {relayflag}"),
-    ...name === "relay" ? command("relay", "reference", "--host {host}") : [],
+    ...name === "relay" ? command("relay", values.relay, "--host {host}") : [],
   ];
   console.error(`--- ${name}: server ${values.server}, client ${values.client}`);
   const env = { NATLAB_STATE: state, NATLAB_REF_MODULES: modules };
