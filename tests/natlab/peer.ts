@@ -121,7 +121,7 @@ class Session {
     const connectMs = this.sinceMs;
     const { kind } = connection.path;
     const path = kind === "relayed" ? "relayed" : "direct";
-    const opened = { connectMs, path, kind };
+    const opened = { connectMs, path, kind, trace: connection.trace };
     try {
       await this.#echo(connection);
     } catch (error) {

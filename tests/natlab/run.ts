@@ -2,11 +2,11 @@
  * Runs the peers of `peer.ts` through a laboratory of real NATs: hosts and routers in network namespaces, translation by nftables.
  * Needs root, `ip`, `nft`, `conntrack`, a C compiler, Node, and hyperdht in `tests/interop/reference` (`tests/interop/install.ts`).
  *
- *     deno run -A tests/natlab/run.ts LAB ROW... [--server WHO] [--client WHO] [--relay WHO] [--runs N] [--out FOLDER]
+ *     deno run -A tests/natlab/run.ts LAB ROW... [--server WHO] [--client WHO] [--relay WHO] [--runs N] [--out FOLDER] [--beside]
  *
  * LAB is the folder of the laboratory, a ROW one of those in the table below, or `all`; WHO is `hypha`, the default, or
- * `reference`. Results are one JSON object a line in `FOLDER/<server>-<client>-<row>.jsonl`, appended; what the laboratory knows
- * of the reference is compared at the end.
+ * `reference`. Results are one JSON object a line in `FOLDER/<server>-<client>-<row>.jsonl`, appended. They are compared with what
+ * the laboratory recorded of the reference on an idle machine; with `--beside`, with runs of the reference in between.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -89,6 +89,7 @@ const { values, positionals: [lab, ...wanted] } = parseArgs({
     relay: { type: "string", default: "hypha" },
     runs: { type: "string", default: "3" },
     out: { type: "string", default: "" },
+    beside: { type: "boolean", default: false },
   },
 });
 const names = wanted.includes("all") ? Object.keys(ROWS).filter((name) => name !== "quick") : wanted;
@@ -103,31 +104,53 @@ if (!existsSync(join(modules, "hyperdht"))) {
   process.exit(2);
 }
 
-/** What the laboratory runs for one of the parts; its own script of the reference, or ours. */
-function command(part: "relay" | "server" | "client", who: string, args: string): string[] {
-  const program = who === "reference"
+/** Who plays which part. */
+interface Cast {
+  readonly relay: string;
+  readonly server: string;
+  readonly client: string;
+}
+const REFERENCE: Cast = { relay: "reference", server: "reference", client: "reference" };
+
+const state = mkdtempSync(join(tmpdir(), "hypha-natlab-"));
+const out = values.out === "" ? state : values.out;
+mkdirSync(out, { recursive: true });
+
+/** What the laboratory is to run for a part: its own script of the reference, or ours. */
+function command(cast: Cast, part: keyof Cast, args: string): string[] {
+  const program = cast[part] === "reference"
     ? `node ${join(lab!, `ref-${part}.mjs`)}`
     : `${process.execPath} run -A --quiet ${here("peer.ts")} ${part}`;
   return [`--${part}`, `${program} --bootstrap {bootstrap} ${args}`];
 }
 
-const state = mkdtempSync(join(tmpdir(), "hypha-natlab-"));
-const out = values.out === "" ? state : values.out;
-mkdirSync(out, { recursive: true });
-const files: string[] = [];
-for (const name of names) {
-  const file = join(out, `${values.server}-${values.client}-${name}.jsonl`);
-  files.push(file);
+const fileOf = ({ server, client }: Cast, row: string) => join(out, `${server}-${client}-${row}.jsonl`);
+
+async function runRow(cast: Cast, row: string, runs: string): Promise<void> {
+  console.error(`--- ${row}: server ${cast.server}, client ${cast.client}`);
   const args = [
-    ...ROWS[name]!,
-    ...["--runs", values.runs, "--out", file],
-    ...command("server", values.server, "{relayflag}"),
-    ...command("client", values.client, "--key {key} --timeout {timeout} --hold {hold} {relayflag}"),
-    ...name === "relay" ? command("relay", values.relay, "--host {host}") : [],
+    ...ROWS[row]!,
+    ...["--runs", runs, "--out", fileOf(cast, row)],
+    ...command(cast, "server", "{relayflag}"),
+    ...command(cast, "client", "--key {key} --timeout {timeout} --hold {hold} {relayflag}"),
+    ...row === "relay" ? command(cast, "relay", "--host {host}") : [],
   ];
-  console.error(`--- ${name}: server ${values.server}, client ${values.client}`);
   const env = { NATLAB_STATE: state, NATLAB_REF_MODULES: modules };
-  await node(join(lab, "natlab.mjs"), ["matrix", ...args], env);
+  await node(join(lab!, "natlab.mjs"), ["matrix", ...args], env);
 }
-process.exitCode = await node(join(lab, "report.mjs"), ["--against", join(lab, "reference.json"), ...files]);
+
+let known = join(lab, "reference.json");
+for (const row of names) {
+  if (!values.beside) await runRow(values, row, values.runs);
+  for (let i = 0; values.beside && i < Number(values.runs); i++) {
+    await runRow(values, row, "1");
+    await runRow(REFERENCE, row, "1");
+  }
+}
+const report = join(lab, "report.mjs");
+if (values.beside) {
+  known = join(state, "reference.json");
+  await node(report, ["--json", known, ...names.map((row) => fileOf(REFERENCE, row))]);
+}
+process.exitCode = await node(report, ["--against", known, ...names.map((row) => fileOf(values, row))]);
 if (out !== state) rmSync(state, { recursive: true });
