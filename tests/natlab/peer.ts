@@ -2,19 +2,24 @@
  * A peer for a laboratory of real NATs, driven by its command line and heard through JSON lines on stdout: the first nodes of a
  * network, a relay, a server that echoes, or a client that connects once, has 64 KiB echoed, and tells how and how fast. With
  * `--hold` the client then keeps the connection and tells how long it was silent, at worst: for networks that change meanwhile.
+ * With `--tcp` both sides have TCP besides, and what the server calls its key has its addresses behind it, as a ticket does.
  *
  *     deno run -A tests/natlab/peer.ts bootstrap --hosts HOST,... --port PORT
  *     deno run -A tests/natlab/peer.ts relay --host HOST --bootstrap HOST:PORT,...
- *     deno run -A tests/natlab/peer.ts server --bootstrap HOST:PORT,... [--relay HEX]
- *     deno run -A tests/natlab/peer.ts client --bootstrap HOST:PORT,... --key HEX [--relay HEX] [--timeout S] [--hold S]
+ *     deno run -A tests/natlab/peer.ts server --bootstrap HOST:PORT,... [--relay HEX] [--tcp]
+ *     deno run -A tests/natlab/peer.ts client --bootstrap HOST:PORT,... --key KEY [--relay HEX] [--tcp] [--timeout S] [--hold S]
  */
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { HyphaError } from "../../core/runtime/errors.ts";
+import type { TraceEvent } from "../../core/runtime/trace.ts";
+import type { Connection } from "../../core/stream/connection.ts";
 import { loadSystemRuntime } from "../../core/system_runtime.ts";
-import { Dht, type DhtConnection, DialError, RelayServer } from "../../dht/mod.ts";
+import { Dht, DhtConnection, DialError, RelayServer } from "../../dht/mod.ts";
 import { equals, fromHex, toHex } from "../../encoding/mod.ts";
+import { Dialer } from "../../transports/dialer.ts";
+import { TcpTransport } from "../../transports/tcp/mod.ts";
 import { udpNetwork } from "../../transports/udp/mod.ts";
 
 const ECHO_BYTES = 65_536;
@@ -38,12 +43,14 @@ const { values, positionals: [role] } = parseArgs({
     relay: { type: "string", default: "" },
     timeout: { type: "string", default: "60" },
     hold: { type: "string", default: "0" },
+    tcp: { type: "boolean", default: false },
   },
 });
 
 const runtime = await loadSystemRuntime();
 const { clock } = runtime;
 const bootstrap = values.bootstrap.split(",").filter((address) => address !== "");
+const [key = "", ...addresses] = values.key.split(",");
 const relayThrough = values.relay === "" ? {} : { relayThrough: fromHex(values.relay) };
 
 function tell(report: object): void {
@@ -85,18 +92,42 @@ async function openNode(): Promise<Dht> {
   return dht;
 }
 
+async function echo(connection: Connection): Promise<void> {
+  for await (const chunk of connection) await connection.write(chunk);
+  await connection.close();
+}
+
 async function serve(): Promise<void> {
   const dht = await openNode();
+  const view = { address: `${dht.rpc.natAddress}`, firewalled: dht.rpc.firewalled };
+  if (values.tcp) {
+    const { record } = await newDialer(dht).listen(echo);
+    const tcp = record.addresses.filter((address) => address.startsWith("tcp:"));
+    return tell({ event: "ready", key: [toHex(record.publicKey), ...tcp].join(), view });
+  }
   const server = dht.createServer({ ...relayThrough });
   await server.listen();
-  const view = { address: `${dht.rpc.natAddress}`, firewalled: dht.rpc.firewalled };
   tell({ event: "ready", key: toHex(server.publicKey!), view });
-  for await (const connection of server) {
-    void (async () => {
-      for await (const chunk of connection) await connection.write(chunk);
-      await connection.close();
-    })().catch(() => {});
-  }
+  for await (const connection of server) void echo(connection).catch(() => {});
+}
+
+/** Over the DHT, and over TCP as well. */
+function newDialer(dht: Dht): Dialer {
+  return new Dialer(runtime, { transports: [dht, new TcpTransport(runtime)], keyPair: dht.keyPair });
+}
+
+function connect(dht: Dht, signal: AbortSignal): Promise<Connection> {
+  const publicKey = fromHex(key);
+  if (!values.tcp) return dht.connect(publicKey, { signal, ...relayThrough });
+  return newDialer(dht).connect({ publicKey, addresses: [dht.addressOf(publicKey), ...addresses] }, {
+    signal,
+  });
+}
+
+/** What is known of the way that a connection takes. */
+function wayOf(connection: Connection): { readonly kind: string; readonly trace: readonly TraceEvent[] } {
+  if (!(connection instanceof DhtConnection)) return { kind: "tcp", trace: [] };
+  return { kind: connection.path.kind, trace: connection.trace };
 }
 
 /** A connection under measurement: when it was opened, and what was heard of it. */
@@ -111,17 +142,17 @@ class Session {
 
   async run(dht: Dht): Promise<object> {
     const signal = AbortSignal.timeout(Number(values.timeout) * 1000);
-    let connection: DhtConnection;
+    let connection: Connection;
     try {
-      connection = await dht.connect(fromHex(values.key), { signal, ...relayThrough });
+      connection = await connect(dht, signal);
     } catch (error) {
       const trace = error instanceof DialError ? error.trace : [];
       return { connected: false, failMs: this.sinceMs, error: codeOf(error), message: String(error), trace };
     }
     const connectMs = this.sinceMs;
-    const { kind } = connection.path;
-    const path = kind === "relayed" ? "relayed" : "direct";
-    const opened = { connectMs, path, kind, trace: connection.trace };
+    const way = wayOf(connection);
+    const path = way.kind === "relayed" ? "relayed" : "direct";
+    const opened = { connectMs, path, ...way };
     try {
       await this.#echo(connection);
     } catch (error) {
@@ -138,7 +169,7 @@ class Session {
     return path === "relayed" ? { ...echoed, ...await this.#awaitUpgrade(connection) } : echoed;
   }
 
-  async #echo(connection: DhtConnection): Promise<void> {
+  async #echo(connection: Connection): Promise<void> {
     const payload = crypto.getRandomValues(new Uint8Array(ECHO_BYTES));
     void connection.write(payload.slice()).catch(() => {});
     let got = 0;
@@ -150,7 +181,7 @@ class Session {
     throw new Error("The echo ended early");
   }
 
-  async #hold(connection: DhtConnection): Promise<object> {
+  async #hold(connection: Connection): Promise<object> {
     this.#heardAt = clock.now();
     tell({ event: "holding" });
     const died = this.#hear(connection).then(() => "ended", (error) => codeOf(error));
@@ -162,10 +193,10 @@ class Session {
     }
     const lastMs = clock.now() - this.#heardAt;
     const longestSilenceMs = Math.round(Math.max(this.#silenceMs, lastMs));
-    return { alive: lastMs < ALIVE_MS, longestSilenceMs, kind: connection.path.kind };
+    return { alive: lastMs < ALIVE_MS, longestSilenceMs, kind: wayOf(connection).kind };
   }
 
-  async #hear(connection: DhtConnection): Promise<void> {
+  async #hear(connection: Connection): Promise<void> {
     for await (const _chunk of connection) {
       const now = clock.now();
       this.#silenceMs = Math.max(this.#silenceMs, now - this.#heardAt);
@@ -173,10 +204,11 @@ class Session {
     }
   }
 
-  async #awaitUpgrade(connection: DhtConnection): Promise<object> {
+  async #awaitUpgrade(connection: Connection): Promise<object> {
     const endAt = clock.now() + UPGRADE_WAIT_MS;
     while (clock.now() < endAt) {
-      if (connection.path.kind !== "relayed") return { upgradeMs: this.sinceMs, kind: connection.path.kind };
+      const { kind } = wayOf(connection);
+      if (kind !== "relayed") return { upgradeMs: this.sinceMs, kind };
       await delay(UPGRADE_POLL_MS);
     }
     return {};

@@ -61,6 +61,7 @@ const ROWS: Readonly<Record<string, readonly string[]>> = {
     ...pairs("open/eim-restricted", HOME),
   ],
   renumber: [...ACCESS, "--hold", "45", "--event", "right:renumber@8", ...pairs("open/eim-restricted", HOME)],
+  tcp: [...ACCESS, ...pairs("open/udp-blocked", "open/open", HOME)],
   relay: [...ACCESS, ...pairs("symmetric/symmetric", HOME, "udp-blocked/open")],
 };
 
@@ -128,11 +129,12 @@ const fileOf = ({ server, client }: Cast, row: string) => join(out, `${server}-$
 
 async function runRow(cast: Cast, row: string, runs: string): Promise<void> {
   console.error(`--- ${row}: server ${cast.server}, client ${cast.client}`);
+  const tcp = row === "tcp" ? " --tcp" : "";
   const args = [
     ...ROWS[row]!,
     ...["--runs", runs, "--out", fileOf(cast, row)],
-    ...command(cast, "server", "{relayflag}"),
-    ...command(cast, "client", "--key {key} --timeout {timeout} --hold {hold} {relayflag}"),
+    ...command(cast, "server", `{relayflag}${tcp}`),
+    ...command(cast, "client", `--key {key} --timeout {timeout} --hold {hold} {relayflag}${tcp}`),
     ...row === "relay" ? command(cast, "relay", "--host {host}") : [],
   ];
   const env = { NATLAB_STATE: state, NATLAB_REF_MODULES: modules };
