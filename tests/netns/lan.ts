@@ -25,10 +25,11 @@ export class Lan {
 
   /**
    * Gives a host a second interface, as a VPN does: up, with an address, the way to everywhere, and leading to nobody on the
-   * LAN.
+   * LAN. Some kinds take multicast, some (WireGuard's) do not.
    */
-  addVpn(host: number, address: string): void {
+  addVpn(host: number, address: string, options: { readonly multicast: boolean }): void {
     this.#spaces.connect(`h${host}`, "wg0", "bridge", `far${host}`);
+    this.ip(host, `link set wg0 multicast ${options.multicast ? "on" : "off"}`);
     this.ip(host, `addr add ${address}/24 dev wg0`, "route add default dev wg0 metric 1");
   }
 
