@@ -2,7 +2,7 @@
  * Where the swarm can be dialed: begins to listen when that is first needed, once, on each transport by itself. One that fails,
  * or takes its time because it has to ask the network first, keeps nobody from being reached by the others.
  */
-import { toError } from "../core/runtime/errors.ts";
+import { ConnectError, toError } from "../core/runtime/errors.ts";
 import type { Connection } from "../core/stream/connection.ts";
 import type { Dialer, PeerListener } from "../transports/dialer.ts";
 import type { PeerRecord } from "../transports/transport.ts";
@@ -65,8 +65,13 @@ export class Listening {
     const all = [...this.#host.dialers.keys()];
     for (const transport of all) if (!this.#starting.has(transport)) this.#start(transport);
     const results = await Promise.allSettled(wanted.map((transport) => this.#starting.get(transport)));
-    const isNone = results.every(({ status }) => status === "rejected");
-    if (isNone) throw (results[0] as PromiseRejectedResult).reason;
+    if (!wanted.some((transport) => this.#listeners.has(transport))) {
+      const failure = results.find(({ status }) => status === "rejected") as
+        | PromiseRejectedResult
+        | undefined;
+      throw failure?.reason ??
+        new ConnectError("CONNECTION_CLOSED", "The swarm has stopped listening meanwhile");
+    }
     const addresses = all.flatMap((transport) => this.#listeners.get(transport)?.record.addresses ?? []);
     return { publicKey: this.#host.publicKey, addresses };
   }

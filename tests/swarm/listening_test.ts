@@ -68,6 +68,12 @@ test("who asks for the whole record waits for all transports that can listen, an
     const schemesOf = ({ addresses }: PeerRecord) => addresses.map((address) => address.split(":")[0]);
     assert.deepEqual(schemesOf(await world.until(a!.swarm.listen())), ["memory", "slow"]);
     assert.deepEqual(schemesOf(await world.until(b!.swarm.listen())), ["memory"]);
+    const closing = world.peer({ dht: slow(world, "listens"), transports: [], discoveries: [] });
+    const asking = closing.swarm.listen();
+    asking.catch(() => {});
+    await world.run(100);
+    void closing.swarm.close();
+    await assert.rejects(world.until(asking), { code: "CONNECTION_CLOSED" });
     const lonely = world.peer({ dht: slow(world, "fails"), transports: [], discoveries: [] });
     await assert.rejects(world.until(lonely.swarm.listen()), { code: "ADDRESS_UNUSABLE" });
   }));
