@@ -75,9 +75,14 @@ async function node(
   env: Record<string, string> = {},
 ): Promise<number> {
   const child = spawn("node", [file, ...args], { stdio: "inherit", env: { ...process.env, ...env } });
-  // What ends this program ends the laboratory, which then takes its namespaces away.
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => child.kill(signal));
+  // What ends this program ends the laboratory first, which then takes its namespaces away.
+  const end = () => {
+    child.once("close", () => process.exit(1));
+    child.kill("SIGTERM");
+  };
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, end);
   const [code] = await once(child, "close");
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, end);
   return code ?? 1;
 }
 
