@@ -78,10 +78,12 @@ export class Engine {
     this.connector = this.#makeConnector();
     this.membership = this.#makeMembership();
     this.reception = this.#makeReception();
-    this.listening = new Listening(
-      this.#routes.dialer,
-      (connection) => this.reception.accept(connection),
-    );
+    this.listening = new Listening({
+      publicKey: config.keyPair.publicKey,
+      dialers: this.#routes.listeningDialers,
+      onConnection: (connection) => this.reception.accept(connection),
+      onFailed: ({ scheme }, error) => this.trace("listen failed", { scheme, error: describe(error) }),
+    });
   }
 
   /** Whether the engine works. */
@@ -165,11 +167,11 @@ export class Engine {
   }
 
   /** Goes on after a suspension: listens, announces and dials whom it knew. */
-  async resume(): Promise<void> {
+  resume(): void {
     this.#state = "active";
     this.connector.resume();
-    // A port that is taken by now must not keep the rest asleep: announcing tries again.
-    await this.listening.restart().catch(() => {});
+    // Neither a port that is taken by now nor a network that is gone must keep the rest asleep: announcing tries again.
+    this.listening.restart().catch(() => {});
     this.topics.resume();
     for (const peer of [...this.book]) {
       peer.attempts = 0;
@@ -188,7 +190,7 @@ export class Engine {
       runtime: this.runtime,
       discoveries: this.config.discoveries,
       channels: this.config.channels,
-      selfRecord: () => this.listening.record(),
+      selfRecord: (discovery) => this.listening.recordFor(discovery),
       onFound: (record, topic, discovery) => this.#onFound(record, topic, discovery),
       onTried: (what, error) => this.#onTried(what, error),
       onTopicsChanged: () => this.#onTopicsChanged(),

@@ -18,8 +18,10 @@ export interface Route {
 
 /** See the head of the file. */
 export class Routes {
-  /** Dials without relays, and listens. */
+  /** Dials without relays. */
   readonly dialer: Dialer;
+  /** Accepts on each of the transports of `config`. */
+  readonly listeningDialers: ReadonlyMap<PeerTransport, Dialer>;
   readonly #runtime: Runtime;
   readonly #config: SwarmConfig;
   readonly #transports: readonly PeerTransport[];
@@ -39,6 +41,9 @@ export class Routes {
     };
     this.#transports = config.transports.map((transport) => transport.forIdentity?.(identity) ?? transport);
     this.dialer = this.#dialerOver(this.#transports);
+    this.listeningDialers = new Map(
+      config.transports.map((transport, i) => [transport, this.#dialerOver([this.#transports[i]!])]),
+    );
   }
 
   /**

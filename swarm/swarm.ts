@@ -226,7 +226,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents>
     return this.#transit(async () => {
       if (this.#engine.state !== "suspended") return;
       await Promise.all(this.#parts().filter(isSuspendable).map((part) => part.resume()));
-      await this.#engine.resume();
+      this.#engine.resume();
     });
   }
 

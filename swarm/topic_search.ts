@@ -15,8 +15,8 @@ import { within } from "./within.ts";
 export interface TopicSearchHost {
   /** Time and chance. */
   readonly runtime: Runtime;
-  /** How others reach this side; begins to listen if need be. */
-  selfRecord(): Promise<PeerRecord>;
+  /** What to announce: how others reach this side. Begins to listen if need be. */
+  selfRecord(discovery: PeerDiscovery): Promise<PeerRecord>;
   /** A lookup found a peer. */
   onFound(record: PeerRecord, topic: Uint8Array, discovery: PeerDiscovery): void;
   /** Something was tried: for counters and traces. */
@@ -116,7 +116,7 @@ export class TopicSearch {
     let error: unknown;
     try {
       await abortable(this.#withdrawn, signal);
-      const self = await abortable(this.#host.selfRecord(), signal);
+      const self = await abortable(this.#host.selfRecord(this.#discovery), signal);
       this.#placing = this.#discovery.announce(this.#topic, self, { signal });
       await abortable(this.#placing, signal);
     } catch (thrown) {

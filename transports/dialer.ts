@@ -71,17 +71,15 @@ export class Dialer {
 
   /**
    * Connects to `peer`: tries its addresses one after the other, a little staggered, and keeps the first connection whose
-   * other end proves to own the peer's key.
+   * other end proves to own the peer's key. Transports take turns, in the order of the options, and so do IPv4 and IPv6: none
+   * waits for all addresses of another.
    *
    * @throws {ConnectError} `PEER_NOT_FOUND` if no address is usable, `WRONG_PEER` if somebody else answers,
    * `PEER_CONNECTION_FAILED` if nobody does; `signal.reason` if aborted.
    */
   async connect(peer: PeerRecord, options: { readonly signal?: AbortSignal } = {}): Promise<Connection> {
     throwIfAborted(options.signal);
-    const attempts = peer.addresses.slice(0, MAX_ADDRESSES).flatMap((address) => {
-      const transport = this.#options.transports.find(({ scheme }) => address.startsWith(`${scheme}:`));
-      return transport === undefined ? [] : [{ transport, address }];
-    });
+    const attempts = dialOrder(this.#options.transports, peer.addresses);
     if (attempts.length === 0) {
       throw new ConnectError("PEER_NOT_FOUND", noAddress(peer, this.#options.transports));
     }
@@ -189,14 +187,19 @@ export class Dialer {
 
 /** Where a {@linkcode Dialer} accepts connections. */
 export class PeerListener implements AsyncDisposable {
-  /** The key and the addresses that others need to connect. */
-  readonly record: PeerRecord;
+  readonly #publicKey: Uint8Array;
   readonly #listeners: readonly Listener[];
 
   /** Used by {@linkcode Dialer.listen}. */
   constructor(publicKey: Uint8Array, listeners: readonly Listener[]) {
-    this.record = { publicKey, addresses: listeners.flatMap(({ addresses }) => addresses) };
+    this.#publicKey = publicKey;
     this.#listeners = listeners;
+  }
+
+  /** The key and the addresses that others need to connect now: those of a host that moves change. */
+  get record(): PeerRecord {
+    const addresses = this.#listeners.flatMap(({ addresses }) => addresses);
+    return { publicKey: this.#publicKey, addresses };
   }
 
   /** Accepts no more connections; those that are open stay. */
@@ -208,6 +211,31 @@ export class PeerListener implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+/** A way to a peer. */
+interface Way {
+  readonly transport: Transport;
+  readonly address: string;
+}
+
+/** The ways to `addresses` in the order in which to try them. */
+function dialOrder(transports: readonly Transport[], addresses: readonly string[]): readonly Way[] {
+  const ways = transports.map((transport) => {
+    const own = addresses.filter((address) => address.startsWith(`${transport.scheme}:`));
+    const isIpv6 = (address: string) => address.startsWith(`${transport.scheme}:[`);
+    const [first = ""] = own;
+    const other = own.filter((address) => isIpv6(address) !== isIpv6(first));
+    const same = own.filter((address) => isIpv6(address) === isIpv6(first));
+    return inTurns([same, other]).map((address) => ({ transport, address }));
+  });
+  return inTurns(ways).slice(0, MAX_ADDRESSES);
+}
+
+/** The first of each list, then the second of each, and so on. */
+function inTurns<T>(lists: readonly (readonly T[])[]): T[] {
+  const longest = Math.max(0, ...lists.map(({ length }) => length));
+  return Array.from({ length: longest }, (_, i) => lists.flatMap((list) => list.slice(i, i + 1))).flat();
 }
 
 /** Several attempts to connect, started one after the other: the first that succeeds aborts the rest. */

@@ -26,7 +26,7 @@ export interface Link {
 
 /** A place that accepts links until it is disposed of. */
 export interface Listener extends AsyncDisposable {
-  /** Where others can dial it, as `<scheme>:...`, the most useful first. */
+  /** Where others can dial it now, as `<scheme>:...`, the most useful first. */
   readonly addresses: readonly string[];
 }
 

@@ -40,6 +40,10 @@ export const PUNCH_SECRET_BYTES = 32;
 
 /** Hops that a punch lives which is only to open the sender's own NAT: enough for a home and a carrier's router. */
 export const LOW_TTL = 5;
+/**
+ * Hops of a punch that must not arrive, however near the other side is: it opens a home router, and not a carrier's behind that.
+ */
+export const LEAST_TTL = 2;
 /** Hops of a punch that is to arrive; 0 leaves it to the socket. */
 export const FULL_TTL = 0;
 
@@ -77,7 +81,12 @@ export const RETRY_AFTER_MS: readonly [number, number] = [600, 1500];
 export const RETRY_AFTER_ROUNDS = 4;
 /** Milliseconds that a fresh socket gets to learn its address after that. */
 export const RETRY_SAMPLING_MS = 1000;
-/** Fresh sockets that are tried after a punch that did not get through. */
+/**
+ * Milliseconds that the side that was told of a fresh socket waits, with one of its own, for the first punch of the other, which
+ * is on its way as soon as the answer is there. Its own would only disturb, should they arrive before that.
+ */
+export const RETRY_HEAD_START_MS = 300;
+/** Fresh sockets that are tried after a punch that did not get through, on either side. */
 export const MAX_RETRIES = 2;
 /** Fresh sockets that are tried while the NAT gives no clear picture: the reference's number. */
 export const MAX_REROLLS = 3;

@@ -13,6 +13,8 @@ import type { SocketAddress } from "../../encoding/address.ts";
 import {
   CONSISTENT_TIMEOUT_MS,
   Firewall,
+  FULL_TTL,
+  LOW_TTL,
   MAX_REROLLS,
   MAX_RETRIES,
   MAX_TRY_LATERS,
@@ -120,7 +122,9 @@ export class PunchInitiator extends Puncher {
     const { token } = round.payload;
     const isEchoed = token !== undefined && payload.remoteToken !== undefined &&
       equals(token, payload.remoteToken);
+    const hasMoved = this.targets.hasMovedTo(payload.addresses ?? []);
     this.updateRemote(payload, isEchoed ? round.peerAddress.host : undefined);
+    if (hasMoved && this.#state === "punching") this.#follow(now);
     if (payload.token !== undefined) this.#remoteToken = payload.token.slice();
     this.#afterReply(now, peerAddress);
     this.advance(now);
@@ -197,7 +201,7 @@ export class PunchInitiator extends Puncher {
   #ask(now: number): void {
     this.#enter("probing");
     const canOpen = this.#given.fastOpen && this.canSetTtl;
-    const isOpened = canOpen && this.punchOnce(now, this.primary, this.#serverAddress, true);
+    const isOpened = canOpen && this.punchOnce(now, this.primary, this.#serverAddress, LOW_TTL);
     this.#hasOpened ||= isOpened;
     this.#send(now, true, {
       ...this.#facts(),
@@ -212,7 +216,7 @@ export class PunchInitiator extends Puncher {
       // The other side has moved to a fresh socket. Only a relay that both use can know its address.
       if (clientRelay.equals(serverRelay.relayAddress) && !peerAddress.equals(this.#serverAddress)) {
         this.#serverAddress = peerAddress;
-        if (this.canSetTtl) this.punchOnce(now, this.primary, peerAddress, true);
+        if (this.canSetTtl) this.punchOnce(now, this.primary, peerAddress, LOW_TTL);
       }
       const isUnknown = this.remoteFirewall === Firewall.Unknown;
       this.#enter(isUnknown ? "waiting" : "analyzing", isUnknown ? now + UNKNOWN_REMOTE_WAIT_MS : Infinity);
@@ -285,7 +289,7 @@ export class PunchInitiator extends Puncher {
    */
   #crossOver(now: number): void {
     for (const { address } of this.targets.list) {
-      this.punchOnce(now + this.#rttMs / 2, this.primary, address, false);
+      this.punchOnce(now + this.#rttMs / 2, this.primary, address, FULL_TTL);
     }
   }
 
@@ -329,6 +333,12 @@ export class PunchInitiator extends Puncher {
     this.#send(now, true, { ...this.#facts(), punching: true, remoteAddress: target });
     this.punch(now + this.#rttMs / 2);
     this.#crossOver(now);
+  }
+
+  /** The other side has a fresh socket as well, has opened its NAT to ours, and waits for our punch. */
+  #follow(now: number): void {
+    if (this.needsGuessing || !this.punch(now)) return;
+    this.#enter("punching", now + this.#patienceMs);
   }
 
   #facts(): Pick<PunchPayload, "error" | "firewall" | "round" | "connected" | "addresses"> {

@@ -14,7 +14,6 @@ import {
   Firewall,
   FULL_TTL,
   JUDGED_SAMPLES,
-  LOW_TTL,
   RANDOM_TIMEOUT_MS,
   SAMPLES_WANTED,
 } from "./constants.ts";
@@ -325,10 +324,10 @@ export abstract class Puncher implements Machine<PunchEvent> {
     if (payload.addresses !== undefined) this.targets.update(payload.addresses, verifiedHost);
   }
 
-  /** Sends one punch at `at`, if the peer may make us send there. */
-  protected punchOnce(at: number, socket: number, to: SocketAddress, isLowTtl: boolean): boolean {
+  /** Sends one punch at `at` that lives for `ttl` hops, if the peer may make us send there. */
+  protected punchOnce(at: number, socket: number, to: SocketAddress, ttl: number): boolean {
     if (!this.targets.permit(to)) return false;
-    this.echo(at, socket, to, isLowTtl ? LOW_TTL : FULL_TTL);
+    this.echo(at, socket, to, ttl);
     return true;
   }
 

@@ -8,11 +8,15 @@ import {
   CONSISTENT_TIMEOUT_MS,
   ECHO_SCHEDULE_MS,
   Firewall,
+  FULL_TTL,
   GUESS_DELAY_MS,
+  LEAST_TTL,
   MAX_ECHOES_PER_SECOND,
   MAX_REQUESTS,
   MAX_REROLLS,
+  MAX_RETRIES,
   PayloadError,
+  RETRY_HEAD_START_MS,
   SILENCE_TIMEOUT_MS,
   TRY_LATER_MS,
 } from "./constants.ts";
@@ -52,6 +56,9 @@ export class PunchResponder extends Puncher {
   #round = 0;
   #requests = 0;
   #rerolls = 0;
+  #retries = 0;
+  /** Whether the primary socket is a fresh one, because punches of the one before did not get through. */
+  #isRetrying = false;
   #endsAt: number;
   #echoes = 0;
   #echoesSince = -Infinity;
@@ -75,7 +82,9 @@ export class PunchResponder extends Puncher {
       this.#round = payload.round;
       const token = this.options.tokenOf(peerAddress);
       const isEchoed = isOwnRelay && payload.remoteToken !== undefined && equals(token, payload.remoteToken);
+      const hasMoved = payload.punching && this.targets.hasMovedTo(payload.addresses ?? []);
       this.updateRemote(payload, isEchoed ? peerAddress.host : undefined);
+      if (hasMoved && this.isPunching) this.#follow(now);
     }
     this.#pending = { id, request };
     this.advance(now);
@@ -113,12 +122,23 @@ export class PunchResponder extends Puncher {
     this.#reply(pending, PayloadError.None);
   }
 
+  /**
+   * The initiator tries again from a fresh socket. Our own may be spoilt, too: a router that was met by a punch which it did not
+   * expect has given the socket another port since, for everybody. So the old socket goes on, and a fresh one joins it.
+   */
+  #follow(now: number): void {
+    if (this.needsGuessing || !this.punch(now) || this.#retries >= MAX_RETRIES) return;
+    this.#retries++;
+    this.#isRetrying = true;
+    this.openPrimary(true);
+  }
+
   /** The initiator has opened its NAT to us: a punch right now gets through before the answer has gone round by the relays. */
   #answerFast(now: number, { payload, peerAddress }: PunchRequest): void {
     const { remoteAddress } = payload;
     if (remoteAddress === undefined || punchable(this.nat.firewall) !== Firewall.Consistent) return;
     if (this.nat.addresses?.some((address) => address.equals(remoteAddress)) !== true) return;
-    this.punchOnce(now, this.primary, peerAddress, false);
+    this.punchOnce(now, this.primary, peerAddress, FULL_TTL);
   }
 
   /** Punches as the initiator wants; false if that cannot be, and then it has been told. */
@@ -127,7 +147,7 @@ export class PunchResponder extends Puncher {
       this.#abort(now, pending, "HOLEPUNCH_ABORTED", "The policy of this side is not to punch");
     } else if (this.needsGuessing && !this.takeBudget(now)) {
       this.#putOff(now, pending);
-    } else if (!this.punch(this.needsGuessing ? now + this.#headStart : now)) {
+    } else if (!this.punch(now + this.#headStart(now)) && !this.#isRetrying) {
       this.#giveUp(now, pending);
     } else {
       this.#endsAt = this.needsGuessing ? Infinity : now + CONSISTENT_TIMEOUT_MS;
@@ -136,9 +156,13 @@ export class PunchResponder extends Puncher {
     return false;
   }
 
-  /** The initiator opens its sockets only after our answer. */
-  get #headStart(): number {
-    return this.remoteFirewall >= Firewall.Random ? GUESS_DELAY_MS : 0;
+  /** How long our punches wait for something of the initiator, in milliseconds. */
+  #headStart(now: number): number {
+    // It opens its sockets only after our answer.
+    if (this.needsGuessing) return this.remoteFirewall >= Firewall.Random ? GUESS_DELAY_MS : 0;
+    if (!this.#isRetrying || !this.canSetTtl) return 0;
+    for (const { address } of this.targets.list) this.punchOnce(now, this.primary, address, LEAST_TTL);
+    return RETRY_HEAD_START_MS;
   }
 
   #putOff(now: number, pending: Pending): void {

@@ -41,6 +41,12 @@ export class Targets {
     return this.#hosts.has(address.host);
   }
 
+  /** Whether the peer is at other addresses, all of them, than it named last. */
+  hasMovedTo(addresses: readonly SocketAddress[]): boolean {
+    const isKnown = (address: SocketAddress) => this.#list.some((target) => target.address.equals(address));
+    return this.#list.length > 0 && addresses.length > 0 && !addresses.some(isKnown);
+  }
+
   /** Whether a packet may go to `address`, which from then on counts as one of those that the peer made us send to. */
   permit(address: SocketAddress): boolean {
     if (address.port === 0 || !this.#isUsable(address)) return false;

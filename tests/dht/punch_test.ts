@@ -297,6 +297,51 @@ test("H19: when nothing came through, a fresh socket is tried and crosses over w
   assert.equal(take(machine, "connected")[0]?.socket, 0, "the old socket still listens");
 });
 
+test("H19: the side that is told of a fresh socket joins with one of its own, which opens its NAT and waits", () => {
+  const machine = responder();
+  bind(machine, 0);
+  const payload = { ...CONSISTENT, punching: true, remoteToken: token(PEER.host.length) };
+  const request = { peerAddress: PEER, from: RELAY, isOwnRelay: true };
+  machine.handleRequest(0, 1, { ...request, payload });
+  run(machine, 0, 500);
+  take(machine, "reply");
+  const moved = (round: number) => {
+    const fresh = SocketAddress.of(PEER.host, PEER.port + round);
+    machine.handleRequest(500 + round, 1 + round, {
+      ...request,
+      payload: { ...payload, round, addresses: [fresh] },
+    });
+    return fresh;
+  };
+  const fresh = moved(1);
+  assert.deepEqual(take(machine, "socketWanted"), [{ type: "socketWanted", socket: 1, isExtra: false }]);
+  assert.deepEqual(run(machine, 501, 550), [`501 0 ${fresh} 0`, `521 0 ${fresh} 0`], "the old one goes on");
+  bind(machine, 550, false, 1);
+  const [{ payload: told }] = take(machine, "reply") as [EventOf<"reply">];
+  assert.equal(String(told.addresses![0]), "11.1.1.1:4001");
+  assert.deepEqual(run(machine, 550, 900).slice(0, 2), [`550 1 ${fresh} 2`, `850 1 ${fresh} 0`]);
+  // The same round again, by another relay, changes nothing; and there is an end to fresh sockets.
+  machine.handleRequest(900, 2, { ...request, payload: { ...payload, round: 1, addresses: [fresh] } });
+  assert.deepEqual(take(machine, "socketWanted"), []);
+  for (let round = 2; round < 6; round++) moved(round);
+  assert.equal(take(machine, "socketWanted").length, 1);
+});
+
+test("H19: when the other side answers with a fresh socket as well, it is punched at from the start", () => {
+  const machine = initiator();
+  const round = asked(machine, CONSISTENT);
+  answer(machine, 200, round, CONSISTENT);
+  run(machine, 200, 800);
+  machine.socketReady(810, 1, { canSetTtl: true });
+  take(machine, "socketWanted");
+  sample(machine, 860, false, 1);
+  const [retry] = take(machine, "round") as [EventOf<"round">];
+  run(machine, 860, 1000);
+  const fresh = SocketAddress.of(PEER.host, PEER.port + 1);
+  answer(machine, 1000, retry, { ...CONSISTENT, addresses: [fresh] });
+  assert.deepEqual(run(machine, 1000, 1070).slice(-3), [0, 20, 70].map((ms) => `${1000 + ms} 1 ${fresh} 0`));
+});
+
 test("H19: a random NAT opens 256 sockets towards the peer, with few hops first", () => {
   const machine = initiator();
   const round = asked(machine, CONSISTENT, true);

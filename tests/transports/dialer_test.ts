@@ -138,6 +138,34 @@ test("a record with very many addresses is not dialed at all of them", async () 
   assert.equal(transport.dialed.length, 16);
 });
 
+test("transports take turns in their order, and so do IPv4 and IPv6, whatever the record says first", async () => {
+  const { client } = await rig();
+  const dialed: string[] = [];
+  const transportOf = (scheme: string): Transport => ({
+    scheme,
+    dial: (address) => {
+      dialed.push(address);
+      return Promise.reject(new ConnectError("CONNECTION_REFUSED", "nobody there"));
+    },
+    listen: () => Promise.reject(new Error("not needed")),
+  });
+  const crypto = await loadCryptoProvider({ prefer: "wasm" });
+  const runtime: Runtime = { clock: new VirtualClock(), random: new SeededRandom(3), crypto };
+  const dialer = new Dialer(runtime, {
+    transports: ["udx", "tcp", "dht"].map(transportOf),
+    keyPair: crypto.keyPair(new Uint8Array(32).fill(2)),
+  });
+  const udx = Array.from({ length: 20 }, (_, i) => `udx:10.0.0.${i}:1`);
+  const addresses = ["dht:key", "tcp:[::1]:1", "tor:abc", ...udx, "udx:[::1]:1", "tcp:10.0.0.1:1"];
+  await assert.rejects(dialer.connect({ publicKey: client.publicKey, addresses }));
+  assert.deepEqual(dialed.slice(0, 6), [
+    ...["udx:10.0.0.0:1", "tcp:[::1]:1", "dht:key"],
+    ...["udx:[::1]:1", "tcp:10.0.0.1:1"],
+    "udx:10.0.0.1:1",
+  ]);
+  assert.equal(dialed.length, 16);
+});
+
 test("an aborted attempt rejects with the reason", async () => {
   const { client, server, run, clock } = await rig();
   const abort = new AbortController();

@@ -71,6 +71,7 @@ export class MdnsDiscovery implements Discovery, AsyncDisposable {
   readonly #driver: Driver<PeerEvent>;
   readonly #browsers = new Set<AsyncQueue<PeerRecord>>();
   readonly #holders = new Set<number>();
+  readonly #networkListeners = new Set<() => void>();
   readonly #retry: Timer;
   #sockets: MdnsSockets | undefined;
   #watcher: InterfaceWatcher | undefined;
@@ -151,6 +152,16 @@ export class MdnsDiscovery implements Discovery, AsyncDisposable {
     return this.#browse(Infinity, options.signal);
   }
 
+  /**
+   * Calls `onChange` when the interfaces of the host have changed, until aborted: what is announced by then may name addresses
+   * that the host has no more. Looks every few seconds, from the first use of the discovery on.
+   */
+  watchNetwork(onChange: () => void, options: { readonly signal: AbortSignal }): void {
+    const listener = () => onChange();
+    this.#networkListeners.add(listener);
+    options.signal.addEventListener("abort", () => this.#networkListeners.delete(listener), { once: true });
+  }
+
   /** Takes leave for all that is announced, ends all lookups and closes the sockets. */
   close(): Promise<void> {
     return this.#closing ??= this.#close();
@@ -209,7 +220,12 @@ export class MdnsDiscovery implements Discovery, AsyncDisposable {
     }
     this.#requireOpen();
     const list = () => this.#interfaces();
-    this.#watcher ??= new InterfaceWatcher(this.#runtime.clock, () => this.#refresh(), list);
+    this.#watcher ??= new InterfaceWatcher(this.#runtime.clock, () => this.#onInterfaces(), list);
+  }
+
+  #onInterfaces(): void {
+    this.#refresh();
+    for (const onChange of [...this.#networkListeners]) onChange();
   }
 
   /** Opens all sockets anew, now or, if that fails, in a while. */

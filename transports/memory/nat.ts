@@ -25,6 +25,8 @@ interface Mapping extends Expiring {
 
 const FIRST_PORT = 1024;
 const PORTS = 65_536 - FIRST_PORT;
+/** Stands for no remote: the mapping of a socket that a new remote gets. */
+const LATEST = 0;
 /** The distance of `shifting` ports; any will do. */
 const SHIFT = 20_011;
 
@@ -116,16 +118,28 @@ export class Nat {
     if (kind === "none" || inside.family === 6) {
       return mappings?.get(0, now) ?? this.#map(inside, 0, inside, now);
     }
-    if (movedByEarlyInbound) {
-      const moved = mappings?.get(remote.key, now);
-      if (moved !== undefined) return moved;
-      const usual = SocketAddress.of(this.#host, inside.port);
-      if (this.#early.peek(usual.key)?.get(remote.key, now) !== undefined) {
-        return this.#map(inside, remote.key, this.#allocate(inside, now, usual), now);
-      }
-    }
+    if (movedByEarlyInbound) return this.#masqueradeFor(inside, remote, now);
     const key = select(kind, remote);
     return mappings?.get(key, now) ?? this.#map(inside, key, this.#allocate(inside, now), now);
+  }
+
+  /**
+   * As Linux does it: a remote keeps its mapping; a new one gets the latest of the socket, unless that remote has been noticed
+   * there. So a mapping that has moved for one remote has moved for all that come later.
+   */
+  #masqueradeFor(inside: SocketAddress, remote: SocketAddress, now: number): Mapping | undefined {
+    const mappings = entry(this.#byInside, inside.key, now);
+    const known = mappings.get(remote.key, now);
+    if (known !== undefined) return known;
+    const isTaken = (at: SocketAddress) => this.#early.peek(at.key)?.get(remote.key, now) !== undefined;
+    const usual = SocketAddress.of(this.#host, inside.port);
+    let mapping = mappings.get(LATEST, now);
+    if (mapping === undefined || isTaken(mapping.outside)) {
+      const outside = this.#allocate(inside, now, isTaken(usual) ? usual : undefined);
+      mapping = this.#map(inside, LATEST, outside, now);
+    }
+    if (mapping !== undefined) mappings.set(remote.key, mapping, now);
+    return mapping;
   }
 
   #map(

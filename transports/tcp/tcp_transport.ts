@@ -175,7 +175,7 @@ class TcpListener implements Listener {
   readonly #onClose: () => void;
   #links = 0;
   #isClosed = false;
-  #addresses: readonly string[] = [];
+  #bound: SocketAddress | undefined;
 
   constructor(
     maxLinks: number,
@@ -192,7 +192,9 @@ class TcpListener implements Listener {
   }
 
   get addresses(): readonly string[] {
-    return this.#addresses;
+    const bound = this.#bound;
+    if (bound === undefined) return [];
+    return reachableHosts(bound.host).map((host) => `tcp:${SocketAddress.of(host, bound.port)}`);
   }
 
   bind(host: string, port: number): Promise<void> {
@@ -202,10 +204,8 @@ class TcpListener implements Listener {
       this.#server.once("error", onError);
       this.#server.listen({ host, port, backlog: BACKLOG }, () => {
         this.#server.off("error", onError);
-        const bound = this.#server.address() as AddressInfo;
-        this.#addresses = reachableHosts(bound.address).map((to) =>
-          `tcp:${SocketAddress.of(to, bound.port)}`
-        );
+        const { address, port: boundPort } = this.#server.address() as AddressInfo;
+        this.#bound = SocketAddress.of(address, boundPort);
         resolve();
       });
     });

@@ -99,8 +99,11 @@ export class UdxTransport implements Transport, AsyncDisposable {
     throwIfAborted(options.signal);
     const listening = new Listening(this.#runtime, this.endpoint, socket, (stream) => onLink(toLink(stream)));
     const { port } = socket.address;
+    const reachableHosts = () => this.#reachableHosts(socket);
     return {
-      addresses: this.#reachableHosts(socket).map((host) => `udx:${SocketAddress.of(host, port)}`),
+      get addresses() {
+        return reachableHosts().map((host) => `udx:${SocketAddress.of(host, port)}`);
+      },
       [Symbol.asyncDispose]: () => {
         // Streams live on: the socket is closed with the last of them, or with the transport.
         listening.close();

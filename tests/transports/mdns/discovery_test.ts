@@ -246,9 +246,17 @@ test("an interface that comes later is used within seconds", async () => {
   const atCafe = world.join(world.network.host({ behind: cafe }), 3);
   await world.run(2000);
   assert.deepEqual([roaming.ids, atHome.ids, atCafe.ids], ["2", "1", ""]);
+  const watching = new AbortController();
+  let changes = 0;
+  roaming.discovery.watchNetwork(() => changes++, watching);
   machine.hosts = [world.network.host({ behind: cafe })];
   await world.run(7000);
   assert.deepEqual([roaming.ids, atCafe.ids], ["2,3", "1"]);
+  assert.equal(changes, 1);
+  watching.abort();
+  machine.hosts = [world.network.host({ behind: home })];
+  await world.run(7000);
+  assert.equal(changes, 1, "nobody is told any more");
   await world.close();
 });
 

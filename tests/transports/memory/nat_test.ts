@@ -171,6 +171,21 @@ test("a low TTL opens the sender's own NAT and dies before the peer's", async ()
   assert.ok(earA.reach(clock, outsideB, earB));
 });
 
+test("a mapping that an early packet has moved is the one that later remotes see, as with Linux", async () => {
+  const { clock, network, a, b } = probeWorld();
+  const router = network.router({ type: "linux-poison" });
+  const inside = await Ear.open(network.host({ behind: router }), 7000);
+  const [before, early, later] = [await Ear.open(a, 1), await Ear.open(a, 2), await Ear.open(b, 3)];
+  const see = (ear: Ear, host: string, port: number) =>
+    inside.reach(clock, SocketAddress.of(host, port), ear)!.port;
+  assert.equal(see(before, a.address, 1), 7000);
+  assert.equal(early.reach(clock, SocketAddress.of(router.address, 7000), inside), undefined);
+  const moved = see(early, a.address, 2);
+  assert.notEqual(moved, 7000);
+  assert.equal(see(later, b.address, 3), moved);
+  assert.equal(see(before, a.address, 1), 7000, "who was there before is not concerned");
+});
+
 test("IPv6 is filtered by routers but not translated", async () => {
   const { clock, network } = probeWorld();
   const server = network.host({ addresses: ["2a02:1::1"] });

