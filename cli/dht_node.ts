@@ -2,37 +2,26 @@
  * A node of the DHT for one run of a command.
  */
 import { blake2b } from "../core/crypto/hash.ts";
+import { abortable } from "../core/runtime/async.ts";
 import type { Runtime } from "../core/runtime/runtime.ts";
 import { loadSystemRuntime } from "../core/system_runtime.ts";
 import { Dht } from "../dht/dht.ts";
+import type { DhtOptions } from "../dht/dht_options.ts";
 import { fromHex } from "../encoding/mod.ts";
 import { lookupHost, udpNetwork } from "../transports/udp/mod.ts";
+import { cacheFile, cacheFolder, NodeCache } from "./node_cache.ts";
+import type { Reporter } from "./reporter.ts";
 
 /** What the commands that use the DHT are told. */
 export interface DhtCommandOptions {
   /** Nodes to begin with, as `host:port`; the public network without them. */
   readonly bootstrap?: readonly string[];
-  /** 64 hexadecimal digits that the identity is made of; a fresh one without them. */
-  readonly seed?: string;
+  /** 32 bytes that the identity is made of; a fresh one without them. */
+  readonly seed?: Uint8Array;
   /** The address to bind. */
   readonly host: string;
-}
-
-/** Reads `host:port,host:port`. @throws {TypeError} if that is not what it is. */
-export function parseBootstrap(text: string): string[] {
-  return text.split(",").map((node) => {
-    const port = Number(node.slice(node.lastIndexOf(":") + 1));
-    if (!/^[^:]+:\d+$/.test(node) || port === 0 || port > 65535) {
-      throw new TypeError(`Expected host:port or several with commas between, got ${JSON.stringify(node)}`);
-    }
-    return node;
-  });
-}
-
-/** Reads 32 bytes. @throws {TypeError} if that is not what they are. */
-export function parseSeed(text: string): Uint8Array {
-  if (!/^[0-9a-fA-F]{64}$/.test(text)) throw new TypeError("A seed is 64 hexadecimal digits");
-  return fromHex(text);
+  /** Whether the nodes that are known at the end are kept for the next run. */
+  readonly cache: boolean;
 }
 
 /** The topic that `text` means: itself if it is 64 hexadecimal digits, else its BLAKE2b hash. */
@@ -41,18 +30,41 @@ export function topicOf(runtime: Runtime, text: string): Uint8Array {
   return blake2b(runtime.crypto, [new TextEncoder().encode(text)]);
 }
 
-/** Opens a node that goes with the program, and serves others only as far as it must. */
+/** Opens a node that goes with the program; as long as `extra` says nothing else, it serves others only as far as it must. */
 export async function openDht(
   options: DhtCommandOptions,
+  extra: DhtOptions = {},
 ): Promise<{ readonly runtime: Runtime; readonly dht: Dht }> {
+  const { bootstrap, host, seed, cache } = options;
   const runtime = await loadSystemRuntime();
   const dht = new Dht(runtime, udpNetwork({ needTtl: true }), {
-    host: options.host,
+    host,
     port: 0,
-    lookup: (host: string, port: number) => lookupHost(host, port, { family: 4 }),
-    ...(options.bootstrap === undefined ? {} : { bootstrap: options.bootstrap }),
-    ...(options.seed === undefined ? {} : { seed: parseSeed(options.seed) }),
+    lookup: (name: string, port: number) => lookupHost(name, port, { family: 4 }),
+    ...(cache ? { store: new NodeCache(cacheFolder(), cacheFile(bootstrap)) } : {}),
+    ...(bootstrap === undefined ? {} : { bootstrap }),
+    ...(seed === undefined ? {} : { seed }),
+    ...extra,
   });
   await dht.open();
   return { runtime, dht };
+}
+
+/** Waits until the node has looked around, or `signal` aborts; true if there is anybody, else it warns. */
+export async function joinNetwork(
+  dht: Dht,
+  { bootstrap }: Pick<DhtCommandOptions, "bootstrap">,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<boolean> {
+  await abortable(dht.ready(), signal);
+  if (dht.rpc.stats.requests.replies > 0) return true;
+  const asked = bootstrap === undefined ? "the public DHT" : bootstrap.join(" or ");
+  reporter.report({
+    event: "warning",
+    code: "DHT_UNREACHABLE",
+    message: `No answer from ${asked}: check that UDP gets out of this network` +
+      (bootstrap === undefined ? "" : ", and that the address is right"),
+  });
+  return false;
 }
