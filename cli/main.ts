@@ -13,6 +13,7 @@ import {
   parseBootstrap,
   parseBytes,
   parseCount,
+  parseIpv4Host,
   parseOpenPort,
   parsePort,
   seedOption,
@@ -148,7 +149,7 @@ withJson(
       "run a node that others can start from; the first of a network of your own without --bootstrap",
     )
     .option("--port <number>", "UDP port", parseOpenPort, 49737)
-    .option("--host <address>", "the IPv4 address at which others see it")
+    .option("--host <address>", "the IPv4 address at which others see it", parseIpv4Host)
     .option(
       "--bootstrap <nodes>",
       "take part in the network of these nodes (host:port, commas between)",

@@ -18,6 +18,7 @@ import { UdxTransport } from "../transports/udx/mod.ts";
 import { joinNetwork, openDht } from "./dht_node.ts";
 import { isLoopback, type WayOptions } from "./options.ts";
 import type { Reporter } from "./reporter.ts";
+import { unhurried } from "./unhurried.ts";
 import { isLanAddress } from "./way.ts";
 
 /** What a node is told. */
@@ -47,6 +48,7 @@ export class CliNode implements AsyncDisposable {
   readonly #keyPair: KeyPair;
   readonly #dht: Dht | undefined;
   readonly #mdns: MdnsDiscovery | undefined;
+  readonly #failed = Promise.withResolvers<never>();
   /** To be closed, the last one first. */
   readonly #open: AsyncDisposable[] = [];
 
@@ -54,6 +56,7 @@ export class CliNode implements AsyncDisposable {
     this.runtime = runtime;
     this.#options = options;
     this.#reporter = reporter;
+    this.#failed.promise.catch(() => {});
     this.#dht = dht;
     this.#keyPair = dht?.keyPair ?? runtime.crypto.keyPair(runtime.random.fill(new Uint8Array(32)));
     if (!isLoopback(options.host)) {
@@ -118,20 +121,31 @@ export class CliNode implements AsyncDisposable {
     return await firstOf(ways, signal);
   }
 
-  /** Joins all who know `topic`, until the node is closed. Connections carry channels. */
-  async join(topic: Uint8Array, port: number, signal: AbortSignal): Promise<Swarm> {
-    const discoveries = this.#mdns === undefined ? [] : [this.#mdns];
+  /**
+   * Joins all who know `topic`, until the node is closed. Connections carry channels. What keeps this side from being
+   * reached rejects {@linkcode failed}.
+   */
+  join(topic: Uint8Array, port: number, signal: AbortSignal): Swarm {
     const swarm = new Swarm(this.runtime, {
       transports: this.#transports(port),
-      discoveries,
+      discoveries: this.#mdns === undefined ? [] : [this.#mdns],
       keyPair: this.#keyPair,
       channels: true,
-      ...(this.#dht === undefined ? {} : { dht: this.#dht }),
+      ...(this.#dht === undefined ? {} : { dht: unhurried(this.runtime.clock, this.#dht) }),
     });
     this.#open.push(swarm);
-    if (this.#dht !== undefined) await joinNetwork(this.#dht, this.#options, this.#reporter, signal);
     swarm.join(topic);
+    swarm.listen().catch((error) => this.#failed.reject(error));
+    if (this.#dht !== undefined) {
+      // Whoever is in the local network is found meanwhile.
+      joinNetwork(this.#dht, this.#options, this.#reporter, signal).catch(() => {});
+    }
     return swarm;
+  }
+
+  /** Rejects if what goes on by itself cannot. */
+  get failed(): Promise<never> {
+    return this.#failed.promise;
   }
 
   /** Closes all that was opened. */

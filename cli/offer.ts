@@ -137,8 +137,7 @@ export class Offer {
   async #transfer(channel: FileChannel, allow: (ms: number) => void, progress: Progress): Promise<string> {
     const { file, name, size } = this.#options;
     allow(ACCEPT_TIMEOUT_MS);
-    await channel.send({ type: "offer", name, size });
-    await expectReply(channel, "accept");
+    await propose(channel, name, size);
     const { peer, path } = wayOf(channel.connection);
     this.#reporter.report({ event: "connection", peer, path });
     progress.start();
@@ -159,6 +158,17 @@ export class Offer {
     await channel.send({ type: "end", sha256 });
     await expectReply(channel, "done");
     return toHex(sha256);
+  }
+}
+
+/** Offers the file, and waits for a yes. Who goes away instead has lost nothing. */
+async function propose(channel: FileChannel, name: string, size: number): Promise<void> {
+  try {
+    await channel.send({ type: "offer", name, size });
+    await expectReply(channel, "accept");
+  } catch (error) {
+    if (error instanceof ConnectError) throw new Declined("it has left", { cause: error });
+    throw error;
   }
 }
 

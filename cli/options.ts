@@ -3,7 +3,7 @@
  */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { bootstrapNode } from "../dht/rpc/rpc_options.ts";
-import { fromHex, parseKey } from "../encoding/mod.ts";
+import { fromHex, parseKey, SocketAddress } from "../encoding/mod.ts";
 
 /** A command line that makes no sense as a whole. */
 export class UsageError extends Error {}
@@ -51,6 +51,21 @@ export function parseBootstrap(text: string): string[] {
   }
 }
 
+/** Reads an IP address. */
+export function parseHost(text: string): string {
+  try {
+    return SocketAddress.of(text, 0).host;
+  } catch {
+    throw new InvalidArgumentError("Expected an IP address of this machine.");
+  }
+}
+
+/** Reads an IPv4 address. */
+export function parseIpv4Host(text: string): string {
+  if (!parseHost(text).includes(":")) return text;
+  throw new InvalidArgumentError("The DHT runs on IPv4 alone: expected such an address of this machine.");
+}
+
 /** Reads 32 bytes. */
 export function parseSeed(text: string): Uint8Array {
   if (!/^[0-9a-fA-F]{64}$/.test(text)) throw new InvalidArgumentError("A seed is 64 hexadecimal digits.");
@@ -86,7 +101,7 @@ export function withDhtOptions(command: Command): Command {
         "start from these nodes (host:port, commas between), not from the public ones",
         parseBootstrap,
       )
-      .option("--host <address>", "address of this machine to use", "0.0.0.0")
+      .option("--host <address>", "address of this machine to use", parseHost, "0.0.0.0")
       .option("--no-cache", "neither use nor keep the nodes of earlier runs"),
   );
 }
@@ -122,7 +137,7 @@ export function withWayOptions(command: Command): Command {
 
 /** Whether only this machine can reach `host`. */
 export function isLoopback(host: string): boolean {
-  return /^127\.|^::1$|^localhost$/.test(host);
+  return SocketAddress.of(host, 0).isLoopback;
 }
 
 /** @throws {UsageError} if `options` contradict each other. */

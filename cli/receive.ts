@@ -95,7 +95,7 @@ async function firstOffer(
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<Found> {
-  const swarm = await node.join(topicOf(node.runtime, topic), 0, signal);
+  const swarm = node.join(topicOf(node.runtime, topic), 0, signal);
   const found = Promise.withResolvers<Found>();
   let isFound = false;
   swarm.on("connection", ({ detail: { connection, peer } }) => {
@@ -116,7 +116,7 @@ async function firstOffer(
     });
   });
   reporter.note(`Looking for whoever offers a file under ${JSON.stringify(topic)}, until you interrupt...`);
-  return await abortable(found.promise, signal);
+  return await abortable(Promise.race([found.promise, node.failed]), signal);
 }
 
 /** What the sender offers, as soon as it is this side's turn. */
@@ -201,12 +201,14 @@ function outOfPlace({ type }: FileMessage, wanted: string): ProtocolError {
   return new ProtocolError("INVALID_FRAME", `The sender sent ${type} where ${wanted} belongs`);
 }
 
+/** What no file name may have: what terminals obey, and what some system forbids. */
+// deno-lint-ignore no-control-regex
+const HARMFUL = /[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069:*?"<>|]/;
+
 /** The last part of a path from a stranger, if it is harmless as a file name. */
 function safeName(name: string): string {
   const last = basename(name.replaceAll("\\", "/"));
-  // deno-lint-ignore no-control-regex
-  const isHarmless = last !== "" && last !== "." && last !== ".." &&
-    !/[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069:*?"<>|]/.test(last);
+  const isHarmless = last !== "" && last !== "." && last !== ".." && !HARMFUL.test(last);
   if (!isHarmless || new TextEncoder().encode(last).length > 255) {
     throw new ProtocolError(
       "INVALID_FRAME",

@@ -35,7 +35,7 @@ export async function send(
   const offer = new Offer(node.runtime.clock, { file, name, size, keep: options.keep }, reporter);
   try {
     await announce(node, offer, { name, size }, options, reporter, signal);
-    await abortable(offer.done, signal);
+    await abortable(Promise.race([offer.done, node.failed]), signal);
   } finally {
     await offer.close(signal.reason);
   }
@@ -52,7 +52,7 @@ async function announce(
 ): Promise<void> {
   const { topic, port, lanOnly, hints } = options;
   if (topic !== undefined) {
-    const swarm = await node.join(topicOf(node.runtime, topic), port, signal);
+    const swarm = node.join(topicOf(node.runtime, topic), port, signal);
     swarm.on("connection", ({ detail: { connection } }) => offer.take(connection));
     reporter.report({ event: "topic", topic, file: name, bytes: size });
     return;

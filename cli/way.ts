@@ -1,6 +1,8 @@
 /**
  * By which way a connection goes, in a word.
  */
+import { BlockList } from "node:net";
+import { networkInterfaces } from "node:os";
 import type { Connection } from "../core/stream/connection.ts";
 import { DhtConnection, type PathKind } from "../dht/mod.ts";
 import { formatKey, SocketAddress } from "../encoding/mod.ts";
@@ -26,12 +28,26 @@ export function wayOf(connection: Connection): Way {
   return { peer, path: isLanAddress(address) ? "lan" : "direct", address };
 }
 
-/** Whether `address`, such as `tcp:10.0.0.1:5`, is one of the local network. */
+/** Whether `address`, such as `tcp:10.0.0.1:5`, is private or shares a network with this host. Loopback does not count. */
 export function isLanAddress(address: string): boolean {
+  let parsed: SocketAddress;
   try {
-    const { isPrivate, isLoopback } = SocketAddress.parse(address.slice(address.indexOf(":") + 1));
-    return isPrivate && !isLoopback;
+    parsed = SocketAddress.parse(address.slice(address.indexOf(":") + 1));
   } catch {
     return false;
   }
+  const { host, family, isPrivate, isLoopback } = parsed;
+  return !isLoopback && (isPrivate || ownNetworks().check(host, family === 4 ? "ipv4" : "ipv6"));
+}
+
+/** The networks that this host's interfaces are on. */
+function ownNetworks(): BlockList {
+  const networks = new BlockList();
+  for (const addresses of Object.values(networkInterfaces())) {
+    for (const { address, cidr, family } of addresses ?? []) {
+      const bits = Number(cidr?.split("/")[1]);
+      if (bits > 0) networks.addSubnet(address, bits, family === "IPv4" ? "ipv4" : "ipv6");
+    }
+  }
+  return networks;
 }
