@@ -38,15 +38,25 @@ interface JsonOption {
   readonly json?: boolean;
 }
 
+interface RunOptions {
+  /** Whether standard output is for data. */
+  readonly onStderr?: boolean;
+  /** Whether standard input may be read when the command ends: that alone would keep the program from ending. */
+  readonly readsInput?: boolean;
+}
+
 /** Runs a command: reports its error, and ends it in order when the user interrupts. */
 async function run(
   options: JsonOption,
   command: (reporter: Reporter, signal: AbortSignal) => Promise<void>,
-  onStderr: boolean = false,
+  { onStderr = false, readsInput = false }: RunOptions = {},
 ): Promise<void> {
   const reporter = new Reporter({ isJson: options.json === true, onStderr });
   const interrupted = new AbortController();
   const onSignal = () => interrupted.abort(new Error("Interrupted"));
+  process.stdout.on("error", () => {
+    interrupted.abort(new Error("Interrupted: nobody reads standard output any more"));
+  });
   // Once: who is in a hurry interrupts twice.
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, onSignal);
   try {
@@ -54,7 +64,7 @@ async function run(
   } catch (error) {
     const isInterrupted = interrupted.signal.aborted;
     const code = isInterrupted ? "INTERRUPTED" : codeOf(error);
-    const message = isInterrupted ? "Interrupted" : (error as Error).message;
+    const { message } = (isInterrupted ? interrupted.signal.reason : error) as Error;
     reporter.report({ event: "error", code, message });
     process.exitCode = isInterrupted
       ? EXIT_INTERRUPTED
@@ -64,6 +74,11 @@ async function run(
   } finally {
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, onSignal);
   }
+  if (!readsInput) return;
+  for (const stream of [process.stdout, process.stderr]) {
+    await new Promise((resolve) => stream.write("", resolve));
+  }
+  process.exit();
 }
 
 function codeOf(error: unknown): string {
@@ -132,7 +147,13 @@ withDhtOptions(program.command("listen"))
   .addOption(seedOption("make the key of this seed, so that it stays the same"))
   .option("--echo", "send back what comes instead, to any number of peers")
   .action((options: DhtCommandOptions & JsonOption & { echo?: boolean }) =>
-    run(options, (reporter, signal) => listen({ ...options, echo: options.echo === true }, reporter, signal))
+    run(
+      options,
+      (reporter, signal) => listen({ ...options, echo: options.echo === true }, reporter, signal),
+      {
+        readsInput: true,
+      },
+    )
   );
 
 withDhtOptions(program.command("connect"))
@@ -140,7 +161,10 @@ withDhtOptions(program.command("connect"))
   .argument("<key>", "what `hypha listen` printed, in z-base-32 or hexadecimal")
   .addOption(seedOption("connect as the key of this seed"))
   .action((key: string, options: DhtCommandOptions & JsonOption) =>
-    run(options, (reporter, signal) => connect(key, options, reporter, signal), true)
+    run(options, (reporter, signal) => connect(key, options, reporter, signal), {
+      onStderr: true,
+      readsInput: true,
+    })
   );
 
 withJson(

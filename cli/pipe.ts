@@ -25,13 +25,13 @@ export async function listen(options: ListenOptions, reporter: Reporter, signal:
     reporter.report({ event: "listening", key: formatKey(server.publicKey!) });
     const onAbort = () => void server.close();
     signal.addEventListener("abort", onAbort, { once: true });
-    const streams = new StandardStreams();
+    const streams = options.echo ? undefined : new StandardStreams();
     for await (const connection of server) {
       const { peer, path } = wayOf(connection);
       reporter.report({ event: "connection", peer, path });
-      const served = serve(connection, options.echo ? echo : (one) => streams.join(one), reporter, signal);
       // There is one standard input: the next peer has it when this one is gone.
-      if (!options.echo) await served;
+      if (streams === undefined) void serve(connection, echo, reporter, signal);
+      else await serve(connection, (one) => streams.join(one), reporter, signal);
     }
     signal.throwIfAborted();
   } finally {
@@ -77,6 +77,7 @@ export async function connect(
     const onAbort = () => connection.abort(signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });
     await new StandardStreams().join(connection);
+    signal.throwIfAborted();
     reporter.report({ event: "closed", peer: formatKey(publicKey) });
   } finally {
     await dht.close();
