@@ -27,6 +27,7 @@ export class FileChannel {
   #isPaused = false;
   #drained: PromiseWithResolvers<void> | undefined;
   #failure: Error | undefined;
+  #isClosing = false;
 
   /** Opens this side, on a connection that is used in no other way than by channels. */
   constructor(connection: Connection) {
@@ -73,13 +74,15 @@ export class FileChannel {
     return value;
   }
 
-  /** Sends what was said, and ends the connection. */
+  /** Sends what was said, and ends the connection; what still comes is dropped. */
   async close(): Promise<void> {
+    this.#isClosing = true;
     if (this.#isPaused) this.#mux.resume();
     await this.connection.close();
   }
 
   #onMessage(message: FileMessage): void {
+    if (this.#isClosing) return;
     const kept = toKeep(message);
     if (!this.#incoming.push(kept)) {
       throw new ProtocolError("LIMIT_EXCEEDED", "The peer sends messages in pieces too small to be a file");

@@ -10,9 +10,10 @@ import process from "node:process";
 import type { RoutingTableStore } from "../dht/mod.ts";
 import { SocketAddress } from "../encoding/mod.ts";
 
-/** The user's folder for what may be lost. */
+/** The folder: what the variable HYPHA_CACHE says, or hypha's part of the user's folder for what may be lost. */
 export function cacheFolder(): string {
-  const { XDG_CACHE_HOME, LOCALAPPDATA } = process.env;
+  const { HYPHA_CACHE, XDG_CACHE_HOME, LOCALAPPDATA } = process.env;
+  if (HYPHA_CACHE !== undefined && HYPHA_CACHE !== "") return HYPHA_CACHE;
   if (XDG_CACHE_HOME !== undefined && XDG_CACHE_HOME !== "") return join(XDG_CACHE_HOME, "hypha");
   if (process.platform === "darwin") return join(homedir(), "Library", "Caches", "hypha");
   if (process.platform === "win32" && LOCALAPPDATA !== undefined) return join(LOCALAPPDATA, "hypha", "cache");

@@ -149,13 +149,13 @@ export class Offer {
       const bytes = buffer.subarray(0, bytesRead);
       hash.update(bytes);
       allow(STALL_TIMEOUT_MS);
-      await channel.send({ type: "data", bytes });
+      await say(channel, { type: "data", bytes });
       at += bytesRead;
       progress.add(bytesRead);
     }
     const sha256 = new Uint8Array(hash.digest());
     allow(STORE_TIMEOUT_MS);
-    await channel.send({ type: "end", sha256 });
+    await say(channel, { type: "end", sha256 });
     await expectReply(channel, "done");
     return toHex(sha256);
   }
@@ -172,12 +172,25 @@ async function propose(channel: FileChannel, name: string, size: number): Promis
   }
 }
 
+/** Sends `message`. If the receiver has gone, its last words are the reason. */
+async function say(channel: FileChannel, message: FileMessage): Promise<void> {
+  try {
+    await channel.send(message);
+  } catch (error) {
+    const last = await channel.next().catch(() => undefined);
+    throw last?.type === "refuse" ? refusalOf(last) : error;
+  }
+}
+
 async function expectReply(channel: FileChannel, wanted: FileMessage["type"]): Promise<void> {
   const message = await channel.next();
   if (message.type === wanted) return;
   // Under a topic there may be other senders.
   if (message.type === "offer" || message.type === "wait") throw new Declined("it offers a file itself");
   if (message.type !== "refuse") throw new Error(`it answered ${message.type} instead of ${wanted}`);
-  if (message.code === "TAKEN") throw new Declined(message.reason);
-  throw new Error(`it refused, ${message.reason}`);
+  throw refusalOf(message);
+}
+
+function refusalOf({ code, reason }: Extract<FileMessage, { type: "refuse" }>): Error {
+  return code === "TAKEN" ? new Declined(reason) : new Error(`it refused, ${reason}`);
 }
