@@ -16,6 +16,7 @@ import {
   parseIpv4Host,
   parseOpenPort,
   parsePort,
+  relayOption,
   seedOption,
   UsageError,
   type WayOptions,
@@ -23,7 +24,7 @@ import {
   withJson,
   withWayOptions,
 } from "./options.ts";
-import { connect, listen } from "./pipe.ts";
+import { connect, listen, type PipeOptions } from "./pipe.ts";
 import { receive, type ReceiveOptions } from "./receive.ts";
 import { relay, type RelayOptions } from "./relay.ts";
 import { Reporter } from "./reporter.ts";
@@ -145,8 +146,9 @@ function checkTicket(ticket: string | undefined, { topic }: WayOptions): void {
 withDhtOptions(program.command("listen"))
   .description("print a key, and join the standard streams with who connects to it, one after the other")
   .addOption(seedOption("make the key of this seed, so that it stays the same"))
+  .addOption(relayOption())
   .option("--echo", "send back what comes instead, to any number of peers")
-  .action((options: DhtCommandOptions & JsonOption & { echo?: boolean }) =>
+  .action((options: PipeOptions & JsonOption & { echo?: boolean }) =>
     run(
       options,
       (reporter, signal) => listen({ ...options, echo: options.echo === true }, reporter, signal),
@@ -160,7 +162,8 @@ withDhtOptions(program.command("connect"))
   .description("connect to a key, and join the standard streams with it; reports go to standard error")
   .argument("<key>", "what `hypha listen` printed, in z-base-32 or hexadecimal")
   .addOption(seedOption("connect as the key of this seed"))
-  .action((key: string, options: DhtCommandOptions & JsonOption) =>
+  .addOption(relayOption())
+  .action((key: string, options: PipeOptions & JsonOption) =>
     run(options, (reporter, signal) => connect(key, options, reporter, signal), {
       onStderr: true,
       readsInput: true,

@@ -8,11 +8,12 @@ import type { Connection } from "../core/stream/connection.ts";
 import { loadSystemRuntime } from "../core/system_runtime.ts";
 import type { Dht } from "../dht/mod.ts";
 import { equals } from "../encoding/mod.ts";
+import { withRelays } from "../swarm/abilities.ts";
 import { Swarm } from "../swarm/mod.ts";
 import { Dialer, type PeerListener } from "../transports/dialer.ts";
 import { MdnsDiscovery } from "../transports/mdns/mod.ts";
 import { TcpTransport } from "../transports/tcp/mod.ts";
-import type { PeerRecord } from "../transports/transport.ts";
+import type { PeerRecord, Transport } from "../transports/transport.ts";
 import { udpNetwork } from "../transports/udp/mod.ts";
 import { UdxTransport } from "../transports/udx/mod.ts";
 import { joinNetwork, openDht } from "./dht_node.ts";
@@ -88,7 +89,7 @@ export class CliNode implements AsyncDisposable {
     }
     const isInDht = this.#dht !== undefined &&
       await joinNetwork(this.#dht, this.#options, this.#reporter, signal);
-    if (isInDht) this.#open.push(await this.#dialer([this.#dht!]).listen(onConnection));
+    if (isInDht) this.#open.push(await this.#dialer([this.#inDht(this.#dht!)]).listen(onConnection));
     return { ...record, isInDht };
   }
 
@@ -109,7 +110,7 @@ export class CliNode implements AsyncDisposable {
     if (this.#dht !== undefined) {
       const dht = this.#dht;
       const inDht = { publicKey, addresses: [dht.addressOf(publicKey)] };
-      ways.push((signal) => this.#dialer([dht]).connect(inDht, { signal }));
+      ways.push((signal) => this.#dialer([this.#inDht(dht)]).connect(inDht, { signal }));
     }
     if (this.#mdns !== undefined) ways.push((signal) => this.#connectInLan(dialer, publicKey, signal));
     if (ways.length === 0) {
@@ -131,6 +132,7 @@ export class CliNode implements AsyncDisposable {
       discoveries: this.#mdns === undefined ? [] : [this.#mdns],
       keyPair: this.#keyPair,
       channels: true,
+      ...(this.#options.relay === undefined ? {} : { relayThrough: () => this.#options.relay }),
       ...(this.#dht === undefined ? {} : { dht: unhurried(this.runtime.clock, this.#dht) }),
     });
     this.#open.push(swarm);
@@ -193,7 +195,14 @@ export class CliNode implements AsyncDisposable {
     return transports;
   }
 
-  #dialer(transports: ConstructorParameters<typeof Dialer>[1]["transports"]): Dialer {
+  /** The DHT as this identity uses it, by way of the relays if there are any. */
+  #inDht(dht: Dht): Transport {
+    const { relay } = this.#options;
+    if (relay === undefined) return dht;
+    return withRelays(dht.forIdentity({ keyPair: this.#keyPair, relaysFor: () => relay }), relay);
+  }
+
+  #dialer(transports: readonly Transport[]): Dialer {
     return new Dialer(this.runtime, { transports, keyPair: this.#keyPair });
   }
 

@@ -106,6 +106,12 @@ export function withDhtOptions(command: Command): Command {
   );
 }
 
+/** The option that names relays. */
+export function relayOption(): Option {
+  const description = "meet the peer at this relay while no direct way is found (keys, commas between)";
+  return new Option("--relay <keys>", description).argParser(parseRelays);
+}
+
 /** The option that makes an identity of a seed. */
 export function seedOption(description: string): Option {
   return new Option("--seed <hex>", description).argParser(parseSeed);
@@ -123,6 +129,8 @@ export interface WayOptions {
   readonly lanOnly?: boolean;
   /** Words that both sides know. */
   readonly topic?: string;
+  /** Blind relays at which peers may be met. */
+  readonly relay?: readonly Uint8Array[];
 }
 
 /** Adds the options of a command that finds its peer in several ways. */
@@ -131,7 +139,8 @@ export function withWayOptions(command: Command): Command {
     command
       .option("--topic <words>", "meet whoever knows the same words, instead of by a ticket", parseTopic)
       .option("--lan-only", "stay within the local network: no DHT, nothing leaves it")
-      .option("--no-dht", "do without the DHT: addresses in the ticket, and the local network"),
+      .option("--no-dht", "do without the DHT: addresses in the ticket, and the local network")
+      .addOption(relayOption()),
   );
 }
 
@@ -142,7 +151,7 @@ export function isLoopback(host: string): boolean {
 
 /** @throws {UsageError} if `options` contradict each other. */
 export function checkWays(options: WayOptions): void {
-  const { bootstrap, host, dht, lanOnly, topic } = options;
+  const { bootstrap, host, dht, lanOnly, topic, relay } = options;
   const without = lanOnly === true ? "--lan-only" : dht ? undefined : "--no-dht";
   if (lanOnly === true && !dht) {
     throw new UsageError("--lan-only does without the DHT already: leave --no-dht out");
@@ -151,6 +160,9 @@ export function checkWays(options: WayOptions): void {
     throw new UsageError(
       `--bootstrap leads into the DHT, and ${without} does without: leave one of them out`,
     );
+  }
+  if (without !== undefined && relay !== undefined) {
+    throw new UsageError(`--relay is found by the DHT, and ${without} does without: leave one of them out`);
   }
   if (!dht && topic !== undefined) {
     throw new UsageError(

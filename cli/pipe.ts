@@ -9,8 +9,14 @@ import { type DhtCommandOptions, joinNetwork, openDht } from "./dht_node.ts";
 import type { Reporter } from "./reporter.ts";
 import { wayOf } from "./way.ts";
 
+/** What both are told. */
+export interface PipeOptions extends DhtCommandOptions {
+  /** Blind relays at which the peer may be met. */
+  readonly relay?: readonly Uint8Array[];
+}
+
 /** What `hypha listen` is told. */
-export interface ListenOptions extends DhtCommandOptions {
+export interface ListenOptions extends PipeOptions {
   /** Whether what comes goes back to where it came from, instead of to standard output. */
   readonly echo: boolean;
 }
@@ -19,7 +25,7 @@ export interface ListenOptions extends DhtCommandOptions {
 export async function listen(options: ListenOptions, reporter: Reporter, signal: AbortSignal): Promise<void> {
   const { dht } = await openDht(options);
   try {
-    const server = dht.createServer();
+    const server = dht.createServer(relayThrough(options));
     await joinNetwork(dht, options, reporter, signal);
     await server.listen();
     reporter.report({ event: "listening", key: formatKey(server.publicKey!) });
@@ -63,7 +69,7 @@ async function serve(
 /** Connects to `key` and joins it with the standard streams, until both sides have ended. */
 export async function connect(
   key: string,
-  options: DhtCommandOptions,
+  options: PipeOptions,
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<void> {
@@ -71,7 +77,7 @@ export async function connect(
   const { runtime, dht } = await openDht(options);
   try {
     const startedAt = runtime.clock.now();
-    const connection = await dht.connect(publicKey, { signal });
+    const connection = await dht.connect(publicKey, { signal, ...relayThrough(options) });
     const ms = Math.round(runtime.clock.now() - startedAt);
     reporter.report({ event: "connected", ...wayOf(connection), ms });
     const onAbort = () => connection.abort(signal.reason);
@@ -82,6 +88,10 @@ export async function connect(
   } finally {
     await dht.close();
   }
+}
+
+function relayThrough({ relay }: PipeOptions): { relayThrough?: readonly Uint8Array[] } {
+  return relay === undefined ? {} : { relayThrough: relay };
 }
 
 async function echo(connection: Connection): Promise<void> {
