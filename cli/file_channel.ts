@@ -1,9 +1,11 @@
 /**
- * The exchange of a file on a channel of a connection, with promises. Both sides open it; what is said is in `file_messages.ts`.
+ * The exchange of a file on a channel of a connection, with promises. Both sides open it, and say whether they send or receive;
+ * what follows is in `file_messages.ts`.
  */
 import { AsyncQueue } from "../core/runtime/async.ts";
 import { ConnectError, ProtocolError } from "../core/runtime/errors.ts";
-import type { Channel, ChannelMessage, Connection, Mux } from "../core/mod.ts";
+import type { ChannelMessage, Connection, Mux } from "../core/mod.ts";
+import { uint } from "../encoding/mod.ts";
 import { type FileMessage, fileMessage } from "./file_messages.ts";
 import { printable } from "./reporter.ts";
 
@@ -15,12 +17,17 @@ const MAX_WAITING_MESSAGES = 4096;
 /** What a message counts for besides its bytes. */
 const MESSAGE_COST = 64;
 
+/** What a side of the channel wants to do. */
+export type Role = "send" | "receive";
+
+const ROLES: readonly string[] = ["send", "receive"] satisfies readonly Role[];
+
 /** See the head of the file. */
 export class FileChannel {
   /** The connection below, which ends with the exchange. */
   readonly connection: Connection;
   readonly #mux: Mux;
-  readonly #channel: Channel;
+  readonly #opened = Promise.withResolvers<boolean>();
   readonly #message: ChannelMessage<FileMessage>;
   readonly #incoming = new AsyncQueue<FileMessage>(MAX_WAITING_MESSAGES);
   #waitingBytes = 0;
@@ -30,26 +37,27 @@ export class FileChannel {
   #isClosing = false;
 
   /** Opens this side, on a connection that is used in no other way than by channels. */
-  constructor(connection: Connection) {
+  constructor(connection: Connection, role: Role) {
     this.connection = connection;
     this.#mux = connection.mux;
     const channel = this.#mux.createChannel({
       protocol: PROTOCOL,
+      handshake: uint,
+      onOpen: (other) => this.#opened.resolve(other === 1 - ROLES.indexOf(role)),
       onDrain: () => this.#drained?.resolve(),
       onClose: (_isRemote, error) => this.#onClose(error),
     });
     if (channel === undefined) throw new ConnectError("CONNECTION_CLOSED", "The connection is closed");
-    this.#channel = channel;
     this.#message = channel.addMessage({
       codec: fileMessage,
       onMessage: (message) => this.#onMessage(message),
     });
-    channel.open();
+    channel.open(ROLES.indexOf(role));
   }
 
-  /** Resolves with true when the peer has opened its side, or with false if it never will. */
-  opened(): Promise<boolean> {
-    return this.#channel.opened();
+  /** Resolves with true when the peer has opened its side and does the opposite; with false if it does not, or is gone. */
+  get isMatched(): Promise<boolean> {
+    return this.#opened.promise;
   }
 
   /** Sends a message; resolves when there is room for another. @throws {ConnectError} if the channel is closed. */
@@ -95,6 +103,7 @@ export class FileChannel {
 
   #onClose(error: Error | undefined): void {
     this.#failure = error ?? new ConnectError("CONNECTION_CLOSED", "The peer hung up");
+    this.#opened.resolve(false);
     this.#incoming.close();
     this.#drained?.resolve();
   }

@@ -65,12 +65,13 @@ export class Offer {
       connection.abort(new ConnectError("CONNECTION_REFUSED", "Too many wait for the file"));
       return;
     }
-    const channel = new FileChannel(connection);
+    const channel = new FileChannel(connection, "send");
     this.#arrived.set(channel, "silent");
     const forget = () => void this.#arrived.delete(channel);
     connection.closed.then(forget, forget);
-    void channel.opened().then((isOpen) => {
-      if (!isOpen || !this.#arrived.has(channel)) return;
+    void channel.isMatched.then((isReceiver) => {
+      // Under a topic there may be other senders.
+      if (!isReceiver || !this.#arrived.has(channel)) return;
       this.#arrived.set(channel, "waiting");
       this.#next();
       if (this.#arrived.has(channel)) channel.send({ type: "wait" }).catch(() => {});
@@ -185,8 +186,6 @@ async function say(channel: FileChannel, message: FileMessage): Promise<void> {
 async function expectReply(channel: FileChannel, wanted: FileMessage["type"]): Promise<void> {
   const message = await channel.next();
   if (message.type === wanted) return;
-  // Under a topic there may be other senders.
-  if (message.type === "offer" || message.type === "wait") throw new Declined("it offers a file itself");
   if (message.type !== "refuse") throw new Error(`it answered ${message.type} instead of ${wanted}`);
   throw refusalOf(message);
 }

@@ -73,10 +73,10 @@ async function offerBehind(
   signal: AbortSignal,
 ): Promise<Found> {
   const connection = await node.connect(parseTicket(node.runtime.crypto, ticket), signal);
-  const channel = new FileChannel(connection);
+  const channel = new FileChannel(connection, "receive");
   try {
     const patience = AbortSignal.any([signal, AbortSignal.timeout(SENDER_TIMEOUT_MS)]);
-    if (!await abortable(channel.opened(), patience).catch(() => false)) {
+    if (!await abortable(channel.isMatched, patience).catch(() => false)) {
       signal.throwIfAborted();
       throw new ConnectError("SERVER_ERROR", "The peer is there, and offers no file: ask it for its ticket");
     }
@@ -100,15 +100,18 @@ async function firstOffer(
   let isFound = false;
   swarm.on("connection", ({ detail: { connection, peer } }) => {
     if (isFound) return;
-    const channel = new FileChannel(connection);
-    offerOf(channel, () => {}).then((offer) => {
+    const channel = new FileChannel(connection, "receive");
+    channel.isMatched.then(async (isSender) => {
+      // The others want to receive as well.
+      if (!isSender) return;
+      const offer = await offerOf(channel, () => {});
       if (!isFound) {
         isFound = true;
         found.resolve({ channel, offer });
         return;
       }
       peer.isReconnecting = false;
-      return turnAway(channel, "TAKEN", "it takes the file of another sender");
+      await turnAway(channel, "TAKEN", "it takes the file of another sender");
     }).catch((error) => {
       // Another sender may come; this one is left alone if it cannot be understood.
       if (error instanceof ProtocolError) peer.isReconnecting = false;

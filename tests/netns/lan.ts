@@ -50,10 +50,9 @@ export class Program {
   #wake: (() => void) | undefined;
   #isGone = false;
 
-  constructor(namespace: string, file: URL, ...args: string[]) {
-    const permissions = ["--allow-net", "--allow-sys=networkInterfaces", "--no-prompt"];
-    const command = ["ip", "netns", "exec", namespace, process.execPath, "run", "--quiet", ...permissions];
-    const [name, ...rest] = [...command, fileURLToPath(file), ...args];
+  constructor(namespace: string, permissions: readonly string[], file: URL, ...args: string[]) {
+    const command = ["ip", "netns", "exec", namespace, process.execPath, "run", "--quiet", "--no-prompt"];
+    const [name, ...rest] = [...command, ...permissions, fileURLToPath(file), ...args];
     this.#process = spawn(name!, rest, { stdio: ["pipe", "pipe", "inherit"] });
     const closed = once(this.#process, "close").then(() => {
       this.#isGone = true;
@@ -124,9 +123,18 @@ export class Lan {
     return run("ip", "netns", "exec", this.#name(host), ...args);
   }
 
-  /** Starts a program on a host. */
+  /** Starts a program on a host, with no more rights than the network takes. */
   start(host: number, file: URL, ...args: string[]): Program {
-    const program = new Program(this.#name(host), file, ...args);
+    return this.#start(host, ["--allow-net", "--allow-sys=networkInterfaces"], file, ...args);
+  }
+
+  /** Starts a program that may do anything. */
+  startTrusted(host: number, file: URL, ...args: string[]): Program {
+    return this.#start(host, ["--allow-all"], file, ...args);
+  }
+
+  #start(host: number, permissions: readonly string[], file: URL, ...args: string[]): Program {
+    const program = new Program(this.#name(host), permissions, file, ...args);
     this.#programs.push(program);
     return program;
   }
