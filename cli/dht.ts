@@ -6,7 +6,7 @@ import { ConnectError } from "../core/runtime/errors.ts";
 import type { Runtime } from "../core/runtime/runtime.ts";
 import type { Dht } from "../dht/dht.ts";
 import { formatKey, parseKey, toHex } from "../encoding/mod.ts";
-import { type DhtCommandOptions, joinNetwork, openDht, topicOf } from "./dht_node.ts";
+import { type DhtCommandOptions, openDht, requireAnswers, topicOf } from "./dht_node.ts";
 import type { Reporter } from "./reporter.ts";
 import { untilAborted } from "./until_aborted.ts";
 
@@ -21,13 +21,11 @@ const MAX_VALUE_BYTES = 1024;
 
 async function withDht(
   options: DhtCommandOptions,
-  reporter: Reporter,
   signal: AbortSignal,
   body: (dht: Dht, runtime: Runtime) => Promise<void>,
 ): Promise<void> {
   const { dht, runtime } = await openDht(options);
   try {
-    await joinNetwork(dht, options, reporter, signal);
     await abortable(body(dht, runtime), signal);
   } finally {
     await dht.close();
@@ -47,7 +45,7 @@ export async function dhtPut(
       `The value has ${bytes.length} bytes: ${MAX_VALUE_BYTES} is the most that nodes keep`,
     );
   }
-  await withDht(options, reporter, signal, async (dht) => {
+  await withDht(options, signal, async (dht) => {
     if (options.seed === undefined) {
       const { hash } = await dht.records.immutablePut(bytes);
       reporter.report({ event: "stored", key: toHex(hash) });
@@ -66,7 +64,7 @@ export async function dhtGet(
   signal: AbortSignal,
 ): Promise<void> {
   const bytes = parseKey(key);
-  await withDht(options, reporter, signal, async (dht) => {
+  await withDht(options, signal, async (dht) => {
     const found = await firstValue([dht.records.immutableGet(bytes), dht.records.mutableGet(bytes)]);
     if (found === undefined) {
       throw new ConnectError("PEER_NOT_FOUND", `No node has a value for ${key}: it may have expired`);
@@ -89,10 +87,11 @@ export async function dhtLookup(
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<void> {
-  await withDht(options, reporter, signal, async (dht, runtime) => {
+  await withDht(options, signal, async (dht, runtime) => {
     for await (const { publicKey } of dht.lookup(topicOf(runtime, topic))) {
       reporter.report({ event: "peer", peer: formatKey(publicKey) });
     }
+    requireAnswers(dht, options);
   });
 }
 
@@ -103,10 +102,11 @@ export async function dhtAnnounce(
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<void> {
-  await withDht(options, reporter, signal, async (dht, runtime) => {
+  await withDht(options, signal, async (dht, runtime) => {
     const { publicKey } = dht.keyPair;
     const self = { publicKey, addresses: [] };
     await using _announcement = await dht.announce(topicOf(runtime, topic), self, { signal });
+    requireAnswers(dht, options);
     reporter.report({ event: "announced", topic, peer: formatKey(publicKey) });
     await untilAborted(signal);
   });

@@ -144,7 +144,9 @@ function checkTicket(ticket: string | undefined, { topic }: WayOptions): void {
 }
 
 withDhtOptions(program.command("listen"))
-  .description("print a key, and join the standard streams with who connects to it, one after the other")
+  .description(
+    "print a key, and join the standard streams with who connects to it, one after the other; reports after that go to standard error",
+  )
   .addOption(seedOption("make the key of this seed, so that it stays the same"))
   .addOption(relayOption())
   .option("--echo", "send back what comes instead, to any number of peers")
@@ -153,6 +155,7 @@ withDhtOptions(program.command("listen"))
       options,
       (reporter, signal) => listen({ ...options, echo: options.echo === true }, reporter, signal),
       {
+        onStderr: options.echo !== true,
         readsInput: true,
       },
     )

@@ -70,7 +70,7 @@ export class Reporter {
   report(report: Report): void {
     if (report.event === "progress" && !this.#isProgressDue(report.bytes === report.total)) return;
     if (this.#isJson) {
-      this.#output.write(`${JSON.stringify(report)}\n`);
+      this.#streamOf(report).write(`${JSON.stringify(report)}\n`);
       return;
     }
     if (report.event === "progress" && this.#isTerminal) {
@@ -79,8 +79,13 @@ export class Reporter {
       return;
     }
     this.#endLine();
-    const stream = report.event === "error" || report.event === "warning" ? process.stderr : this.#output;
-    stream.write(`${this.#text(report)}\n`);
+    this.#streamOf(report).write(`${this.#text(report)}\n`);
+  }
+
+  /** The key of a listener is what it was started for, even where standard output is for data from then on. */
+  #streamOf({ event }: Report): NodeJS.WriteStream {
+    if (event === "listening") return process.stdout;
+    return !this.#isJson && (event === "error" || event === "warning") ? process.stderr : this.#output;
   }
 
   /** A line for people; programs do not get it. */

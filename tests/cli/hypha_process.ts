@@ -48,6 +48,7 @@ export class HyphaProcess {
   readonly #reports: Report[] = [];
   readonly #lines: string[] = [];
   readonly #waiting: { event: string; resolve: (report: never) => void }[] = [];
+  #output = "";
   #stderr = "";
 
   /** Starts `hypha ARGS`, with `input` on its standard input. */
@@ -61,6 +62,7 @@ export class HyphaProcess {
     });
     if (input instanceof Readable) input.pipe(this.#child.stdin!);
     else this.#child.stdin?.end(input);
+    this.#child.stdout!.on("data", (chunk) => this.#output += chunk);
     const lines = createInterface({ input: this.#child.stdout! });
     lines.on("line", (line) => this.#onLine(line));
     const errorLines = createInterface({ input: this.#child.stderr! });
@@ -88,6 +90,11 @@ export class HyphaProcess {
       throw new Error(`The command ended without ${event}: ${stdout}${stderr}`);
     });
     return await Promise.race([coming, none]);
+  }
+
+  /** Resolves when standard output contains `text`, outside of lines that have ended as well. */
+  async output(text: string): Promise<void> {
+    while (!this.#output.includes(text)) await once(this.#child.stdout!, "data");
   }
 
   /** Interrupts it as Ctrl-C would. */

@@ -67,7 +67,8 @@ const operations = {
   // Says something, and waits for the echo.
   async connect({ node, publicKey, message, relayThrough, waitMs = 0, ...options }) {
     if (relayThrough !== undefined) options.relayThrough = Buffer.from(relayThrough, "hex");
-    const socket = nodes.get(node).connect(Buffer.from(publicKey, "hex"), options);
+    // Keys come in hex, or as people see them: DHT reads both by itself.
+    const socket = nodes.get(node).connect(publicKey, options);
     const echoed = await new Promise((resolve, reject) => {
       socket.on("error", reject);
       socket.on("close", () => reject(new Error("closed")));
