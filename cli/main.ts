@@ -145,7 +145,8 @@ function checkTicket(ticket: string | undefined, { topic }: WayOptions): void {
 
 withDhtOptions(program.command("listen"))
   .description(
-    "print a key, and join the standard streams with who connects to it, one after the other; reports after that go to standard error",
+    "print a key, and join the standard streams with who connects to it, one after the other; " +
+      "what else there is to report goes to standard error",
   )
   .addOption(seedOption("make the key of this seed, so that it stays the same"))
   .addOption(relayOption())
