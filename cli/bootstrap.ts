@@ -1,12 +1,14 @@
 /**
  * `hypha bootstrap`: a node of the DHT that others can start from, in a network of one's own or in an existing one.
  */
-import { createServer, type Server } from "node:http";
-import { HyphaError } from "../core/runtime/errors.ts";
 import { loadSystemRuntime } from "../core/system_runtime.ts";
 import { Dht } from "../dht/dht.ts";
+import { SocketAddress } from "../encoding/mod.ts";
 import { localHosts, lookupHost, udpNetwork } from "../transports/udp/mod.ts";
+import { joinNetwork } from "./dht_node.ts";
+import { serveHealth } from "./health.ts";
 import type { Reporter } from "./reporter.ts";
+import { untilAborted } from "./until_aborted.ts";
 
 /** What `hypha bootstrap` is told. */
 export interface BootstrapOptions {
@@ -26,40 +28,21 @@ export async function bootstrap(
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<void> {
+  const { port, healthPort } = options;
   const runtime = await loadSystemRuntime();
   const host = options.host ?? localHosts().find((local) => !local.includes(":")) ?? "127.0.0.1";
   const network = udpNetwork({ needTtl: true });
-  const dht = Dht.bootstrapper(runtime, network, { host, port: options.port }, {
+  await using dht = Dht.bootstrapper(runtime, network, { host, port }, {
     lookup: (name: string, port: number) => lookupHost(name, port, { family: 4 }),
     ...(options.bootstrap === undefined ? {} : { bootstrap: options.bootstrap }),
   });
-  let server: Server | undefined;
-  try {
-    await dht.open();
-    if (options.healthPort !== undefined) server = await serveHealth(dht, options.healthPort);
-    await dht.ready();
-    reporter.report({ event: "bootstrap", address: `${host}:${options.port}` });
-    await new Promise((_, reject) =>
-      signal.addEventListener("abort", () => reject(signal.reason), { once: true })
-    );
-  } finally {
-    server?.close();
-    await dht.close();
-  }
-}
-
-async function serveHealth(dht: Dht, port: number): Promise<Server> {
-  const server = createServer((_request, response) => {
-    response.setHeader("content-type", "application/json");
-    response.end(`${JSON.stringify(dht.health())}\n`);
-  });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (cause) => {
-      reject(
-        new HyphaError("ADDRESS_IN_USE", `Port ${port} of loopback cannot be used for health`, { cause }),
-      );
-    });
-    server.listen(port, "127.0.0.1", resolve);
-  });
-  return server;
+  await dht.open();
+  await using _health = healthPort === undefined
+    ? undefined
+    : await serveHealth(healthPort, () => dht.health());
+  if (options.bootstrap === undefined) await dht.ready();
+  else await joinNetwork(dht, options, reporter, signal);
+  const address = SocketAddress.of(host, port).toString();
+  reporter.report({ event: "bootstrap", address, nodes: dht.rpc.size });
+  await untilAborted(signal);
 }

@@ -1,8 +1,9 @@
 /**
- * The messages by which a file is handed over, one per message of a connection: a type byte, then the body.
+ * The messages by which a file is handed over, on a channel that both sides open: a type byte, then the body.
  *
  * ```text
  * sender                      receiver
+ *   wait                 ->          while others are served; or refuse(code, reason)
  *   offer(name, size)    ->
  *                        <-   accept, or refuse(code, reason)
  *   data(bytes) ...      ->
@@ -10,8 +11,7 @@
  *                        <-   done, when the file is safe under its name; or refuse
  * ```
  */
-import { type Codec, type Cursor, DecodeError, encode, fixed32, string, uint } from "../encoding/mod.ts";
-import { decodeExact } from "../encoding/codec.ts";
+import { type Codec, type Cursor, DecodeError, fixed32, string, uint } from "../encoding/mod.ts";
 
 /** A message of the exchange. */
 export type FileMessage =
@@ -20,14 +20,15 @@ export type FileMessage =
   | { readonly type: "refuse"; readonly code: string; readonly reason: string }
   | { readonly type: "data"; readonly bytes: Uint8Array }
   | { readonly type: "end"; readonly sha256: Uint8Array }
-  | { readonly type: "done" };
+  | { readonly type: "done" }
+  | { readonly type: "wait" };
 
-const TYPES = ["offer", "accept", "refuse", "data", "end", "done"] as const;
-const DATA = TYPES.indexOf("data");
+const TYPES = ["offer", "accept", "refuse", "data", "end", "done", "wait"] as const;
 /** File bytes in one message. */
 export const DATA_BYTES = 64 * 1024;
 
-const codec: Codec<FileMessage> = {
+/** How they are written. The bytes of `data` are read as a view. */
+export const fileMessage: Codec<FileMessage> = {
   size(message: FileMessage): number {
     switch (message.type) {
       case "offer":
@@ -77,24 +78,3 @@ const codec: Codec<FileMessage> = {
     }
   },
 };
-
-/** Writes a message. */
-export function encodeFileMessage(message: FileMessage): Uint8Array {
-  return encode(codec, message);
-}
-
-/**
- * Reads a message. The bytes of `data` are a view of `bytes`.
- *
- * @throws {DecodeError} if it is none.
- */
-export function decodeFileMessage(bytes: Uint8Array): FileMessage {
-  return decodeExact(codec, bytes);
-}
-
-/** A `data` message with room for `size` bytes of a file behind its type, to be read into without a copy. */
-export function newDataMessage(size: number): { readonly message: Uint8Array; readonly bytes: Uint8Array } {
-  const message = new Uint8Array(1 + size);
-  message[0] = DATA;
-  return { message, bytes: message.subarray(1) };
-}

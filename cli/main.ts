@@ -2,16 +2,33 @@
  * The `hypha` command.
  */
 import process from "node:process";
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, CommanderError } from "commander";
 import { DecodeError } from "../encoding/mod.ts";
 import { HyphaError } from "../core/runtime/errors.ts";
 import { bootstrap, type BootstrapOptions } from "./bootstrap.ts";
 import { dhtAnnounce, dhtGet, dhtLookup, dhtPut, type PutOptions } from "./dht.ts";
-import { type DhtCommandOptions, parseBootstrap } from "./dht_node.ts";
-import { connect, listen } from "./pipe.ts";
-import { receive } from "./receive.ts";
+import type { DhtCommandOptions } from "./dht_node.ts";
+import {
+  checkWays,
+  parseBootstrap,
+  parseBytes,
+  parseCount,
+  parseIpv4Host,
+  parseOpenPort,
+  parsePort,
+  relayOption,
+  seedOption,
+  UsageError,
+  type WayOptions,
+  withDhtOptions,
+  withJson,
+  withWayOptions,
+} from "./options.ts";
+import { connect, listen, type PipeOptions } from "./pipe.ts";
+import { receive, type ReceiveOptions } from "./receive.ts";
+import { relay, type RelayOptions } from "./relay.ts";
 import { Reporter } from "./reporter.ts";
-import { send } from "./send.ts";
+import { send, type SendOptions } from "./send.ts";
 
 /** Exit codes: as shells have them for an interrupted program, and for a wrong command line. */
 const EXIT_FAILED = 1;
@@ -22,36 +39,51 @@ interface JsonOption {
   readonly json?: boolean;
 }
 
-function parsePort(text: string): number {
-  const port = Number(text);
-  if (!Number.isInteger(port) || port < 0 || port > 65535) {
-    throw new InvalidArgumentError("0 to 65535 is a port.");
-  }
-  return port;
+interface RunOptions {
+  /** Whether standard output is for data. */
+  readonly onStderr?: boolean;
+  /** Whether standard input may be read when the command ends: that alone would keep the program from ending. */
+  readonly readsInput?: boolean;
 }
 
 /** Runs a command: reports its error, and ends it in order when the user interrupts. */
 async function run(
   options: JsonOption,
   command: (reporter: Reporter, signal: AbortSignal) => Promise<void>,
-  onStderr: boolean = false,
+  { onStderr = false, readsInput = false }: RunOptions = {},
 ): Promise<void> {
   const reporter = new Reporter({ isJson: options.json === true, onStderr });
   const interrupted = new AbortController();
   const onSignal = () => interrupted.abort(new Error("Interrupted"));
+  process.stdout.on("error", () => {
+    interrupted.abort(new Error("Interrupted: nobody reads standard output any more"));
+  });
+  // Once: who is in a hurry interrupts twice.
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, onSignal);
   try {
     await command(reporter, interrupted.signal);
   } catch (error) {
-    const code = interrupted.signal.aborted ? "INTERRUPTED" : codeOf(error);
-    reporter.report({ event: "error", code, message: (error as Error).message });
-    process.exitCode = interrupted.signal.aborted ? EXIT_INTERRUPTED : EXIT_FAILED;
+    const isInterrupted = interrupted.signal.aborted;
+    const code = isInterrupted ? "INTERRUPTED" : codeOf(error);
+    const { message } = (isInterrupted ? interrupted.signal.reason : error) as Error;
+    reporter.report({ event: "error", code, message });
+    process.exitCode = isInterrupted
+      ? EXIT_INTERRUPTED
+      : error instanceof UsageError
+      ? EXIT_USAGE
+      : EXIT_FAILED;
   } finally {
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, onSignal);
   }
+  if (!readsInput) return;
+  for (const stream of [process.stdout, process.stderr]) {
+    await new Promise((resolve) => stream.write("", resolve));
+  }
+  process.exit();
 }
 
 function codeOf(error: unknown): string {
+  if (error instanceof UsageError) return "USAGE";
   if (error instanceof HyphaError) return error.code;
   if (error instanceof TypeError || error instanceof RangeError) return "INVALID_ARGUMENT";
   if (error instanceof DecodeError) return "DECODING_ERROR";
@@ -63,121 +95,157 @@ const program = new Command("hypha")
   .showHelpAfterError("(run with --help for usage)")
   .exitOverride();
 
-program.command("send")
-  .description("offer a file; prints a ticket for the receiver")
-  .argument("<file>", "the file to send")
-  .option("--host <address>", "address to listen on", "0.0.0.0")
-  .option("--port <number>", "port to listen on, of UDP and TCP; 0 = any", parsePort, 0)
-  .option("--keep", "serve any number of receivers, until interrupted")
-  .option("--json", "print one JSON object a line")
-  .action((file: string, options: JsonOption & { host: string; port: number; keep?: boolean }) =>
-    run(
-      options,
-      (reporter, signal) => send(file, { ...options, keep: options.keep === true }, reporter, signal),
-    )
-  );
+withWayOptions(
+  program.command("send")
+    .description("offer a file; prints a ticket for the receiver, which is just a key where the DHT works")
+    .argument("<file>", "the file to send")
+    .option("--keep", "serve any number of receivers, until interrupted")
+    .option("--hints", "put addresses into the ticket as well")
+    .option("--port <number>", "port for direct connections, of UDP and TCP; 0 = any", parsePort, 0),
+).action((file: string, options: SendOptions & JsonOption) =>
+  run(options, async (reporter, signal) => {
+    checkWays(options);
+    if (options.topic !== undefined && options.hints) {
+      throw new UsageError("--hints is for tickets, and with --topic there is none: leave one of them out");
+    }
+    await send(file, { ...options, keep: options.keep === true }, reporter, signal);
+  })
+);
 
-program.command("receive")
-  .description("fetch the file that a ticket offers")
-  .argument("<ticket>", "what `hypha send` printed")
-  .option("--out <folder>", "where to put the file", ".")
-  .option("--force", "replace a file of the same name")
-  .option("--json", "print one JSON object a line")
-  .action((ticket: string, options: JsonOption & { out: string; force?: boolean }) =>
-    run(
-      options,
-      (reporter, signal) => receive(ticket, { ...options, force: options.force === true }, reporter, signal),
-    )
-  );
+withWayOptions(
+  program.command("receive")
+    .description("fetch the file that a ticket offers, or the first that is offered under a topic")
+    .argument("[ticket]", "what `hypha send` printed")
+    .option("--out <folder>", "where to put the file", ".")
+    .option("--force", "replace a file of the same name"),
+).action((ticket: string | undefined, options: ReceiveOptions & JsonOption) =>
+  run(options, async (reporter, signal) => {
+    checkWays(options);
+    checkTicket(ticket, options);
+    await receive(
+      { ...options, ...(ticket === undefined ? {} : { ticket }), force: options.force === true },
+      reporter,
+      signal,
+    );
+  })
+);
 
-/** Adds the options of a command that uses the DHT. */
-function withDhtOptions(command: Command): Command {
-  return command
-    .option(
-      "--bootstrap <nodes>",
-      "start from these nodes (host:port, commas between), not from the public ones",
-      commaList,
-    )
-    .option("--host <address>", "address to bind", "0.0.0.0")
-    .option("--json", "print one JSON object a line");
-}
-
-function commaList(text: string): string[] {
-  try {
-    return parseBootstrap(text);
-  } catch (error) {
-    throw new InvalidArgumentError((error as Error).message);
+function checkTicket(ticket: string | undefined, { topic }: WayOptions): void {
+  if (ticket === undefined && topic === undefined) {
+    throw new UsageError("What to receive? Give the ticket that `hypha send` printed, or --topic <words>");
+  }
+  if (ticket !== undefined && topic !== undefined) {
+    throw new UsageError(
+      `A ticket or a topic, not both: ${
+        JSON.stringify(ticket)
+      } is one too many (quote topics of several words)`,
+    );
   }
 }
 
-type DhtJsonOptions = DhtCommandOptions & JsonOption;
-
 withDhtOptions(program.command("listen"))
-  .description("print a key, and join the standard streams with who connects to it")
-  .option("--seed <hex>", "make the key of this seed, so that it stays the same")
-  .option("--echo", "send back what comes instead")
-  .action((options: DhtJsonOptions & { echo?: boolean }) =>
-    run(options, (reporter, signal) => listen({ ...options, echo: options.echo === true }, reporter, signal))
+  .description(
+    "print a key, and join the standard streams with who connects to it, one after the other; " +
+      "what else there is to report goes to standard error",
+  )
+  .addOption(seedOption("make the key of this seed, so that it stays the same"))
+  .addOption(relayOption())
+  .option("--echo", "send back what comes instead, to any number of peers")
+  .action((options: PipeOptions & JsonOption & { echo?: boolean }) =>
+    run(
+      options,
+      (reporter, signal) => listen({ ...options, echo: options.echo === true }, reporter, signal),
+      {
+        onStderr: options.echo !== true,
+        readsInput: true,
+      },
+    )
   );
 
 withDhtOptions(program.command("connect"))
   .description("connect to a key, and join the standard streams with it; reports go to standard error")
-  .argument("<key>", "what `hypha listen` printed")
-  .action((key: string, options: DhtJsonOptions) =>
-    run(options, (reporter, signal) => connect(key, options, reporter, signal), true)
+  .argument("<key>", "what `hypha listen` printed, in z-base-32 or hexadecimal")
+  .addOption(seedOption("connect as the key of this seed"))
+  .addOption(relayOption())
+  .action((key: string, options: PipeOptions & JsonOption) =>
+    run(options, (reporter, signal) => connect(key, options, reporter, signal), {
+      onStderr: true,
+      readsInput: true,
+    })
   );
 
-program.command("bootstrap")
-  .description(
-    "run a node that others can start from; the first of a network of your own without --bootstrap",
-  )
-  .option("--port <number>", "UDP port", parsePort, 49737)
-  .option("--host <address>", "the IPv4 address at which others see it")
-  .option(
-    "--bootstrap <nodes>",
-    "take part in the network of these nodes (host:port, commas between)",
-    commaList,
-  )
-  .option(
-    "--health-port <number>",
-    "answer on http://127.0.0.1:<number> with the node's health as JSON",
-    parsePort,
-  )
-  .option("--json", "print one JSON object a line")
-  .action((options: BootstrapOptions & JsonOption) =>
-    run(options, (reporter, signal) => bootstrap(options, reporter, signal))
-  );
+withJson(
+  program.command("bootstrap")
+    .description(
+      "run a node that others can start from; the first of a network of your own without --bootstrap",
+    )
+    .option("--port <number>", "UDP port", parseOpenPort, 49737)
+    .option("--host <address>", "the IPv4 address at which others see it", parseIpv4Host)
+    .option(
+      "--bootstrap <nodes>",
+      "take part in the network of these nodes (host:port, commas between)",
+      parseBootstrap,
+    )
+    .option(
+      "--health-port <number>",
+      "answer on http://127.0.0.1:<number> with the node's health as JSON",
+      parseOpenPort,
+    ),
+).action((options: BootstrapOptions & JsonOption) =>
+  run(options, (reporter, signal) => bootstrap(options, reporter, signal))
+);
+
+withDhtOptions(
+  program.command("relay")
+    .description("run a blind relay for peers that have no direct way to each other; it cannot read anything")
+    .addOption(seedOption("make its key of this seed, so that it stays the same"))
+    .option("--port <number>", "UDP port; 0 = any", parsePort, 0)
+    .option("--max-pairs <number>", "pairs of peers at a time (default: 1024)", parseCount)
+    .option("--max-pairs-per-key <number>", "the same of one key (default: 64)", parseCount)
+    .option("--max-rate <bytes>", "bytes a second in all, such as 500k or 20M (default: 16.8M)", parseBytes)
+    .option("--max-rate-per-key <bytes>", "the same of one key (default: 2.1M)", parseBytes)
+    .option("--max-bytes-per-key <bytes>", "bytes of one key within a period (default: 17.2G)", parseBytes)
+    .option("--period <seconds>", "how long until a key may use its bytes again (default: a day)", parseCount)
+    .option("--idle <seconds>", "close pairs that are silent for so long (default: 120)", parseCount)
+    .option(
+      "--health-port <number>",
+      "answer on http://127.0.0.1:<number> with figures as JSON",
+      parseOpenPort,
+    ),
+).action((options: RelayOptions & JsonOption) =>
+  run(options, (reporter, signal) => relay(options, reporter, signal))
+);
 
 const dht = program.command("dht").description("values and announcements in the DHT, by hand");
 
 withDhtOptions(dht.command("put"))
   .description("store a text under its hash; with --seed under the public key of that")
   .argument("<value>", "at most 1024 bytes")
-  .option("--seed <hex>", "sign it, so that it can be replaced later")
-  .option("--seq <number>", "its sequence number; must grow", Number, 0)
+  .addOption(seedOption("sign it, so that it can be replaced later"))
+  .option("--seq <number>", "its sequence number; must grow", parseCount, 0)
   .action((value: string, options: PutOptions & JsonOption) =>
-    run(options, (reporter) => dhtPut(value, options, reporter))
+    run(options, (reporter, signal) => dhtPut(value, options, reporter, signal))
   );
 
 withDhtOptions(dht.command("get"))
   .description("fetch the text of a hash or of a public key")
   .argument("<key>", "what `hypha dht put` printed")
-  .action((key: string, options: DhtJsonOptions) =>
-    run(options, (reporter) => dhtGet(key, options, reporter))
+  .action((key: string, options: DhtCommandOptions & JsonOption) =>
+    run(options, (reporter, signal) => dhtGet(key, options, reporter, signal))
   );
 
 withDhtOptions(dht.command("lookup"))
   .description("list who has announced a topic")
   .argument("<topic>", "any words, or 64 hexadecimal digits")
-  .action((topic: string, options: DhtJsonOptions) =>
-    run(options, (reporter) => dhtLookup(topic, options, reporter))
+  .action((topic: string, options: DhtCommandOptions & JsonOption) =>
+    run(options, (reporter, signal) => dhtLookup(topic, options, reporter, signal))
   );
 
 withDhtOptions(dht.command("announce"))
   .description("announce a topic until interrupted")
   .argument("<topic>", "any words, or 64 hexadecimal digits")
-  .option("--seed <hex>", "announce the key of this seed")
-  .action((topic: string, options: DhtJsonOptions) =>
+  .addOption(seedOption("announce the key of this seed"))
+  .action((topic: string, options: DhtCommandOptions & JsonOption) =>
     run(options, (reporter, signal) => dhtAnnounce(topic, options, reporter, signal))
   );
 

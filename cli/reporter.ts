@@ -3,6 +3,7 @@
  */
 import process from "node:process";
 import { styleText } from "node:util";
+import type { PathKind, RelayStats } from "../dht/mod.ts";
 
 /** Something to report. `event` tells the kinds apart. */
 export type Report =
@@ -19,22 +20,29 @@ export type Report =
     readonly bytes: number;
     readonly sha256: string;
     readonly ms: number;
+    readonly peer: string;
+    readonly path: PathKind;
+    readonly address: string;
   }
+  | { readonly event: "topic"; readonly topic: string; readonly file: string; readonly bytes: number }
   | { readonly event: "listening"; readonly key: string }
-  | { readonly event: "connection"; readonly peer: string; readonly path: string }
+  | { readonly event: "connection"; readonly peer: string; readonly path: PathKind }
   | {
     readonly event: "connected";
     readonly peer: string;
-    readonly path: string;
+    readonly path: PathKind;
     readonly address: string;
     readonly ms: number;
   }
-  | { readonly event: "closed"; readonly peer: string }
-  | { readonly event: "bootstrap"; readonly address: string }
+  | { readonly event: "closed"; readonly peer: string; readonly reason?: string }
+  | { readonly event: "bootstrap"; readonly address: string; readonly nodes: number }
+  | { readonly event: "relay"; readonly key: string; readonly address: string | null }
+  | { readonly event: "stats"; readonly stats: RelayStats }
   | { readonly event: "stored"; readonly key: string }
   | { readonly event: "value"; readonly key: string; readonly value: string }
   | { readonly event: "peer"; readonly peer: string }
   | { readonly event: "announced"; readonly topic: string; readonly peer: string }
+  | { readonly event: "warning"; readonly code: string; readonly message: string }
   | { readonly event: "error"; readonly code: string; readonly message: string };
 
 /** Progress is told at most this often: on a terminal and to programs, and in plain lines; in milliseconds. */
@@ -62,7 +70,7 @@ export class Reporter {
   report(report: Report): void {
     if (report.event === "progress" && !this.#isProgressDue(report.bytes === report.total)) return;
     if (this.#isJson) {
-      this.#output.write(`${JSON.stringify(report)}\n`);
+      this.#streamOf(report).write(`${JSON.stringify(report)}\n`);
       return;
     }
     if (report.event === "progress" && this.#isTerminal) {
@@ -71,8 +79,13 @@ export class Reporter {
       return;
     }
     this.#endLine();
-    const stream = report.event === "error" ? process.stderr : this.#output;
-    stream.write(`${this.#text(report)}\n`);
+    this.#streamOf(report).write(`${this.#text(report)}\n`);
+  }
+
+  /** The key of a listener is what it was started for, even where standard output is for data from then on. */
+  #streamOf({ event }: Report): NodeJS.WriteStream {
+    if (event === "listening") return process.stdout;
+    return !this.#isJson && (event === "error" || event === "warning") ? process.stderr : this.#output;
   }
 
   /** A line for people; programs do not get it. */
@@ -98,9 +111,9 @@ export class Reporter {
   #text(report: Report): string {
     switch (report.event) {
       case "ticket":
-        return `${report.file} (${
-          formatBytes(report.bytes)
-        }) is ready. On the other machine:\n\n  hypha receive ${this.#style("bold", report.ticket)}\n`;
+        return this.#offer(report, "receive", report.ticket);
+      case "topic":
+        return this.#offer(report, "receive --topic", quoted(report.topic));
       case "progress":
         return progressText(report);
       case "done":
@@ -108,30 +121,70 @@ export class Reporter {
           formatRate(report.bytes * 1000 / Math.max(report.ms, 1))
         })\nsha256 ${report.sha256}`;
       case "listening":
-        return `listening. To connect:\n\n  hypha connect ${this.#style("bold", report.key)}\n`;
+        return `Listening. To connect:\n\n  hypha connect ${this.#style("bold", report.key)}\n`;
       case "connection":
-        return `${report.peer} has connected (${report.path})`;
+        return `${report.peer} has connected ${PATHS[report.path]}`;
       case "connected":
-        return `connected to ${report.address} (${report.path}) in ${report.ms} ms`;
+        return `Connected to ${report.peer} ${PATHS[report.path]} (${report.address}) in ${report.ms} ms`;
       case "closed":
-        return `${report.peer} is gone`;
+        return `${report.peer} is gone${report.reason === undefined ? "" : `: ${report.reason}`}`;
       case "bootstrap":
-        return `a network can start here: --bootstrap ${report.address}`;
+        return `A network can start here:\n\n  --bootstrap ${this.#style("bold", report.address)}\n`;
+      case "relay":
+        return `Relaying. To use it:\n\n  --relay ${this.#style("bold", report.key)}\n`;
+      case "stats":
+        return relayText(report.stats);
       case "stored":
+        return report.key;
       case "peer":
-        return report.event === "stored" ? report.key : report.peer;
+        return report.peer;
       case "value":
-        return report.value;
+        return this.#isTerminal ? printable(report.value) : report.value;
       case "announced":
         return `${report.peer} is announced under ${report.topic}, until you interrupt`;
+      case "warning":
+        return `${this.#style("yellow", "warning")}: ${report.message}`;
       case "error":
         return `${this.#style("red", "error")}: ${report.message}`;
     }
   }
 
-  #style(style: "bold" | "red", text: string): string {
+  #offer(offer: { readonly file: string; readonly bytes: number }, command: string, what: string): string {
+    const { file, bytes } = offer;
+    return `${file} (${formatBytes(bytes)}) is ready. On the other machine:\n\n  hypha ${command} ${
+      this.#style("bold", what)
+    }\n`;
+  }
+
+  #style(style: "bold" | "red" | "yellow", text: string): string {
     return this.#isTerminal ? styleText(style, text) : text;
   }
+}
+
+/** How a connection goes, in the middle of a sentence. */
+const PATHS: Readonly<Record<PathKind, string>> = {
+  direct: "directly",
+  lan: "in the local network",
+  punched: "through a punched hole",
+  relayed: "through a relay",
+};
+
+/** `text` as one word of a command line. */
+function quoted(text: string): string {
+  return /^[\w.-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+/** `text` without what a terminal would obey. */
+export function printable(text: string): string {
+  // deno-lint-ignore no-control-regex
+  return text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g, "?");
+}
+
+function relayText({ sessions, pairings, refused, bytes }: RelayStats): string {
+  const turnedAway = Object.values(refused).reduce((sum, count) => sum + count);
+  return `${sessions.opened} sessions, ${pairings.matched} pairs, ${
+    formatBytes(bytes)
+  } carried, ${turnedAway} refusals`;
 }
 
 function progressBar(bytes: number, total: number): string {
@@ -166,13 +219,20 @@ export function formatRate(bytesPerSecond: number): string {
 export class Progress {
   readonly #reporter: Reporter;
   readonly #total: number;
-  readonly #startedAt = performance.now();
+  readonly #isShown: boolean;
+  #startedAt = performance.now();
   #bytes = 0;
 
-  /** Progress towards `total` bytes. */
-  constructor(reporter: Reporter, total: number) {
+  /** Progress towards `total` bytes, which others see if `isShown`. */
+  constructor(reporter: Reporter, total: number, isShown: boolean = true) {
     this.#reporter = reporter;
     this.#total = total;
+    this.#isShown = isShown;
+  }
+
+  /** The first byte is about to go. */
+  start(): void {
+    this.#startedAt = performance.now();
   }
 
   /** Milliseconds since the beginning. */
@@ -183,6 +243,7 @@ export class Progress {
   /** Adds what was just transferred. */
   add(bytes: number): void {
     this.#bytes += bytes;
+    if (!this.#isShown) return;
     const bytesPerSecond = Math.round(this.#bytes * 1000 / Math.max(this.elapsedMs, 1));
     this.#reporter.report({ event: "progress", bytes: this.#bytes, total: this.#total, bytesPerSecond });
   }

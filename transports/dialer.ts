@@ -180,6 +180,7 @@ export class Dialer {
       keyPair: this.#options.keyPair,
       pattern: "IK",
       session: link.session,
+      remoteAddress: link.remoteAddress,
       ...this.#times(),
     } as const;
   }

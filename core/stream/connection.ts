@@ -22,6 +22,8 @@ export interface ConnectionOptions extends SecretStreamOptions {
   readonly maxBufferedBytes?: number | undefined;
   /** How long {@linkcode Connection.close} waits for the peer to end too, in milliseconds; 5000 by default. */
   readonly closeTimeoutMs?: number | undefined;
+  /** See {@linkcode Connection.remoteAddress}. */
+  readonly remoteAddress?: string | undefined;
 }
 
 /** Options of {@linkcode openConnection}. */
@@ -77,6 +79,8 @@ export class Connection implements AsyncIterable<Uint8Array>, AsyncDisposable {
    * error otherwise. May be ignored: it is never an unhandled rejection.
    */
   readonly closed: Promise<void>;
+  /** Where the peer is, as `<scheme>:...`; undefined if the transport did not tell. */
+  readonly remoteAddress: string | undefined;
   readonly #stream: SecretStream;
   readonly #runtime: Runtime;
   readonly #expectedPublicKey: Uint8Array | undefined;
@@ -97,6 +101,7 @@ export class Connection implements AsyncIterable<Uint8Array>, AsyncDisposable {
    */
   constructor(lower: Duplex, runtime: Runtime, options: ConnectionOptions) {
     this.#runtime = runtime;
+    this.remoteAddress = options.remoteAddress;
     this.#expectedPublicKey = options.remotePublicKey;
     this.#maxBufferedBytes = options.maxBufferedBytes ?? MAX_BUFFERED_BYTES;
     this.#closeTimeoutMs = requireMs("closeTimeoutMs", options.closeTimeoutMs ?? CLOSE_TIMEOUT_MS);

@@ -174,6 +174,16 @@ export class Mux implements Iterable<Channel<never>> {
     this.#writer.uncork();
   }
 
+  /** Takes no more from the pipe, for all channels, until {@linkcode resume}: the peer is slowed down. */
+  pause(): void {
+    this.#duplex.pause();
+  }
+
+  /** See {@linkcode pause}. */
+  resume(): void {
+    this.#duplex.resume();
+  }
+
   /** Drops the pipe and with it all channels, at once. */
   destroy(error?: Error): void {
     if (this.#destroyed) return;

@@ -2,11 +2,14 @@
  * Runs `hypha` commands as processes, as a user would, and listens to their JSON lines.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
+import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import type { Report } from "../../cli/reporter.ts";
 
@@ -16,12 +19,25 @@ export const skip: string | undefined = "Deno" in globalThis ? undefined : "the 
 const MAIN = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
 const CONFIG = fileURLToPath(new URL("../../deno.json", import.meta.url));
 
+/** Processes of a test must not learn from those of another: where nothing can be kept, nothing is. */
+const NO_CACHE = "/dev/null";
+
 /** How a command ended. */
 export interface Ended {
   readonly code: number | null;
   readonly reports: readonly Report[];
   readonly stdout: string;
   readonly stderr: string;
+}
+
+/** How a command is started. */
+export interface ProcessOptions {
+  /** Its working directory. */
+  readonly cwd?: string;
+  /** What is on its standard input. */
+  readonly input?: string | Readable;
+  /** Where it keeps what it knows of networks; nowhere by default. */
+  readonly cache?: string;
 }
 
 /** A running command. */
@@ -32,15 +48,21 @@ export class HyphaProcess {
   readonly #reports: Report[] = [];
   readonly #lines: string[] = [];
   readonly #waiting: { event: string; resolve: (report: never) => void }[] = [];
+  #output = "";
   #stderr = "";
 
   /** Starts `hypha ARGS`, with `input` on its standard input. */
-  constructor(args: readonly string[], options: { readonly cwd?: string; readonly input?: string } = {}) {
+  constructor(args: readonly string[], options: ProcessOptions = {}) {
     const denoArgs = ["run", "-A", "--quiet", "--no-prompt", "--config", CONFIG, MAIN, ...args];
-    const { input, ...spawnOptions } = options;
-    const stdin = input === undefined ? "ignore" : "pipe";
-    this.#child = spawn(process.execPath, denoArgs, { stdio: [stdin, "pipe", "pipe"], ...spawnOptions });
-    this.#child.stdin?.end(input);
+    const { input, cwd, cache } = options;
+    this.#child = spawn(process.execPath, denoArgs, {
+      stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
+      env: { ...process.env, HYPHA_CACHE: cache ?? NO_CACHE },
+      ...(cwd === undefined ? {} : { cwd }),
+    });
+    if (input instanceof Readable) input.pipe(this.#child.stdin!);
+    else this.#child.stdin?.end(input);
+    this.#child.stdout!.on("data", (chunk) => this.#output += chunk);
     const lines = createInterface({ input: this.#child.stdout! });
     lines.on("line", (line) => this.#onLine(line));
     const errorLines = createInterface({ input: this.#child.stderr! });
@@ -68,6 +90,11 @@ export class HyphaProcess {
       throw new Error(`The command ended without ${event}: ${stdout}${stderr}`);
     });
     return await Promise.race([coming, none]);
+  }
+
+  /** Resolves when standard output contains `text`, outside of lines that have ended as well. */
+  async output(text: string): Promise<void> {
+    while (!this.#output.includes(text)) await once(this.#child.stdout!, "data");
   }
 
   /** Interrupts it as Ctrl-C would. */
@@ -105,17 +132,50 @@ export async function withFolder(body: (folder: string) => Promise<void>): Promi
   }
 }
 
+/** Options of `send` and `receive` that keep them on loopback, without a DHT. */
+export const ALONE: readonly string[] = ["--no-dht", "--host", "127.0.0.1", "--json"];
+
 /** Starts `hypha send FILE` on loopback and calls `body` with it and its ticket; it is gone afterwards. */
 export async function withSender(
   file: string,
   args: readonly string[],
   body: (sender: HyphaProcess, ticket: string) => Promise<void>,
 ): Promise<void> {
-  const sender = new HyphaProcess(["send", file, "--host", "127.0.0.1", "--json", ...args]);
+  const sender = new HyphaProcess(["send", file, ...ALONE, ...args]);
   try {
     const { ticket } = await sender.report("ticket");
     await body(sender, ticket);
   } finally {
     await sender.kill();
+  }
+}
+
+/** A UDP port of loopback that is free for now. */
+export async function freePort(): Promise<number> {
+  const socket = createSocket("udp4");
+  socket.bind(0, "127.0.0.1");
+  await once(socket, "listening");
+  const { port } = socket.address();
+  socket.close();
+  await once(socket, "close");
+  return port;
+}
+
+/** Starts a network of one node and calls `body` with the options that lead into it, and the node's health port. */
+export async function withNetwork(
+  body: (options: string[], healthPort: number) => Promise<void>,
+): Promise<void> {
+  const [port, healthPort] = [await freePort(), await freePort()];
+  const args = ["--host", "127.0.0.1", "--port", `${port}`, "--health-port", `${healthPort}`, "--json"];
+  const node = new HyphaProcess(["bootstrap", ...args]);
+  try {
+    const { address } = await node.report("bootstrap");
+    if (address !== `127.0.0.1:${port}`) throw new Error(`The node says that it is at ${address}`);
+    await body(["--bootstrap", address, "--host", "127.0.0.1", "--json"], healthPort);
+    node.interrupt();
+    const { code } = await node.ended;
+    if (code !== 130) throw new Error(`The node ended with code ${code}`);
+  } finally {
+    await node.kill();
   }
 }

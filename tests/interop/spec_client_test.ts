@@ -30,7 +30,7 @@ async function converse(publicKey: Uint8Array, port: number, mode: "open" | "pun
 test(
   "a client written from the text finds a peer of the reference, connects, punches and talks to it",
   async () => {
-    await using child = new Child("dht_connect_peer.mjs");
+    await using child = new Child("dht_peer.mjs");
     const ask = async (op: string, details = {}) =>
       await child.ask(op, details) as unknown as { port: number; publicKey: string };
     const { port } = await ask("testnet", { size: 8 });

@@ -43,9 +43,14 @@ export class Lan {
     return this.#spaces.exec(`h${host}`, ...command);
   }
 
-  /** Starts a program on a host. */
+  /** Starts a program on a host, with no more rights than the network takes. */
   start(host: number, file: URL, ...args: readonly string[]): Program {
     return this.#spaces.start(`h${host}`, file, ...args);
+  }
+
+  /** Starts a program that may do anything. */
+  startTrusted(host: number, file: URL, ...args: readonly string[]): Program {
+    return this.#spaces.startTrusted(`h${host}`, file, ...args);
   }
 
   /** Ends all programs and takes everything away. */

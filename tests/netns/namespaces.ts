@@ -134,6 +134,12 @@ export class Namespaces {
     return this.spawn(role, process.execPath, "run", "--quiet", ...PERMISSIONS, fileURLToPath(file), ...args);
   }
 
+  /** Starts a program of this repository that may do anything. */
+  startTrusted(role: string, file: URL, ...args: readonly string[]): Program {
+    const permissions = ["--allow-all", "--no-prompt"];
+    return this.spawn(role, process.execPath, "run", "--quiet", ...permissions, fileURLToPath(file), ...args);
+  }
+
   /** Starts any program. */
   spawn(role: string, ...command: readonly string[]): Program {
     const program = new Program(this.#in(role, command));

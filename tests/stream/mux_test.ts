@@ -40,6 +40,16 @@ test("mux: a channel that both sides open carries messages both ways", () => {
   assert.equal(atA.channel.state, "open");
 });
 
+test("mux: while it is paused nothing comes in, on any channel, and then all does", () => {
+  const { b, atA, atB } = openPair();
+  b.pause();
+  atA.text.send("one");
+  atA.text.send("two");
+  assert.deepEqual(atB.log, ["open from a"]);
+  b.resume();
+  assert.deepEqual(atB.log, ["open from a", "one", "two"]);
+});
+
 test("mux: frames are as the reference writes them", () => {
   const { mux, peer, sink } = muxAlone();
   const channel = openChannel(mux, { greeting: "hi", id: Uint8Array.of(0xab) })!;

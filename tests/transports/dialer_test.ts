@@ -75,13 +75,15 @@ async function closeAll(connections: readonly Connection[]): Promise<void> {
   await Promise.all(connections.map((connection) => connection.closed.catch(() => {})));
 }
 
-test("a connection to a peer's record proves both keys", async () => {
+test("a connection to a peer's record proves both keys, and says where the peer is", async () => {
   const { client, server, accepted, listener, connect, clock } = await rig();
   assert.deepEqual(listener.record, { publicKey: server.publicKey, addresses: ["script:ok"] });
   const connection = await connect("ok");
   await clock.runAsync(macrotask, { until: clock.now() + 10 });
   assert.ok(equals(connection.remotePublicKey, server.publicKey));
   assert.ok(equals(accepted[0]!.remotePublicKey, client.publicKey));
+  assert.equal(connection.remoteAddress, "script:ok");
+  assert.equal(accepted[0]!.remoteAddress, "script:dialer");
   await closeAll([connection, ...accepted]);
 });
 

@@ -170,10 +170,8 @@ const operations = {
 
   // Says something, waits for the echo, and closes.
   async connect({ node, publicKey, message, ...options }) {
-    const socket = nodes.get(node).connect(
-      Buffer.from(publicKey, "hex"),
-      optionsOf(options),
-    );
+    // Keys come in hex, or as people see them: DHT reads both by itself.
+    const socket = nodes.get(node).connect(publicKey, optionsOf(options));
     const echoed = await new Promise((resolve, reject) => {
       socket.on("error", reject);
       socket.on("close", () => reject(new Error("closed")));
