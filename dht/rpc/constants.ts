@@ -92,6 +92,11 @@ export const TICK_MS = 5000;
 export const SLEEP_MS = 3 * TICK_MS;
 /** Period of pings to the nodes not heard of for longest, in milliseconds. */
 export const PING_OLDEST_MS = 8 * TICK_MS;
+/**
+ * Milliseconds until a node that knows nobody looks for its bootstrap nodes again; they double each time, up to
+ * {@linkcode PING_OLDEST_MS}. One burst of loss at the start should not cost half a minute.
+ */
+export const LONELY_MS = 1000;
 /** Idle time after which a random bucket is refreshed, in milliseconds. */
 export const REFRESH_MS = 60 * TICK_MS;
 /** A node heard of within this time needs no ping, in milliseconds. */

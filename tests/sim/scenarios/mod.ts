@@ -1,0 +1,7 @@
+/** All scenarios that `deno task sim` knows. */
+import type { Scenario } from "../scenario.ts";
+import { nat } from "./nat.ts";
+import { worlds } from "./worlds.ts";
+
+/** In the order in which they run. */
+export const SCENARIOS: readonly Scenario[] = [worlds, nat];
