@@ -18,7 +18,7 @@ import type { HandshakeResult } from "./handshake.ts";
 import type { ReceivedNoisePayload, RelayInfo } from "./handshake_messages.ts";
 import { localAddresses } from "./local_addresses.ts";
 import { Nudge } from "./nudge.ts";
-import { Firewall, MAX_HALF_OPEN_SOCKETS, MAX_REQUESTS } from "./punch/constants.ts";
+import { Firewall, MAX_REQUESTS } from "./punch/constants.ts";
 import { SecurePayload } from "./punch/payload.ts";
 import { PunchResponder } from "./punch/responder.ts";
 import type { SocketPool } from "./punch/socket_pool.ts";
@@ -249,11 +249,11 @@ export class AcceptDriver implements RoutedServer {
     if (this.#attempts.get(id) !== attempt || this.#machine.stateOf(id) !== "deciding") return;
     const { endpoint } = this.#context;
     if (isDenied || !endpoint.hasRoom) this.#machine.deny(this.#now(), id);
-    else this.#allow(id, attempt);
+    else this.#allow(id, attempt, clientAddress);
     this.#turn();
   }
 
-  #allow(id: number, attempt: Attempt): void {
+  #allow(id: number, attempt: Attempt, clientAddress: SocketAddress): void {
     const { endpoint, rpc } = this.#context;
     attempt.stream = endpoint.createStream({
       firewall: (socket, from) => this.#onPacket(id, attempt, socket, from),
@@ -264,7 +264,7 @@ export class AcceptDriver implements RoutedServer {
       localAddresses: this.#config.shareLocalAddress ? localAddresses(this.#context) : [],
       relays: this.#relays.relays,
       relayAddresses: this.#relays.relayAddresses,
-      isBusy: this.#pool.halfOpenCount >= MAX_HALF_OPEN_SOCKETS,
+      isBusy: !this.#pool.hasRoom(clientAddress.host),
     });
   }
 

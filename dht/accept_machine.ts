@@ -27,7 +27,7 @@ import type {
   AcceptState,
   ResponderPlan,
 } from "./accept_types.ts";
-import type { CountedAttempt } from "./attempt_limits.ts";
+import type { AttemptLimits, CountedAttempt } from "./attempt_limits.ts";
 import { ACCEPT_TIMEOUT_MS, CLEAR_WAIT_MS, KNOCK_SCHEDULE_MS, MAX_COPIES } from "./connect_constants.ts";
 import { HANDSHAKE_VERSION } from "./constants.ts";
 import { mayBeFirstMessage, PeerHandshaking } from "./handshake.ts";
@@ -113,10 +113,7 @@ export class AcceptMachine implements Machine<AcceptEvent> {
       return;
     }
     const { limits, keyPair } = this.#options;
-    const host = handshake.clientAddress.host;
-    const relay = handshake.isDirect ? undefined : handshake.from.host;
-    const count = limits.mayLookInto(now, relay ?? host) ? limits.tryStart(host, relay) : undefined;
-    if (count === undefined) {
+    if (!limits.mayLookInto(now, handshake.clientAddress.host, relayOf(handshake))) {
       this.counters.flooded++;
       return;
     }
@@ -124,7 +121,11 @@ export class AcceptMachine implements Machine<AcceptEvent> {
     const payload = handshaking.tryReceive(noise);
     if (payload === undefined) {
       this.counters.forged++;
-      count.end();
+      return;
+    }
+    const count = this.#makeRoom(now, handshake);
+    if (count === undefined) {
+      this.counters.flooded++;
       return;
     }
     const id = this.#freeId();
@@ -264,6 +265,31 @@ export class AcceptMachine implements Machine<AcceptEvent> {
     return this.#events.shift();
   }
 
+  /** Where there are too many, the oldest goes whose peer has shown no sign of life: only time tells it from the others. */
+  #makeRoom(now: number, handshake: Attempt["handshake"]): CountedAttempt | undefined {
+    const { limits } = this.#options;
+    const [host, relay] = [handshake.clientAddress.host, relayOf(handshake)];
+    let shortage: ReturnType<AttemptLimits["shortage"]>;
+    while ((shortage = limits.shortage(host, relay)) !== undefined) {
+      if (shortage === "host") return undefined;
+      const victim = this.#oldestSilent(shortage === "relay" ? relay : undefined);
+      if (victim === undefined) return undefined;
+      if (victim.state !== "ended") this.#end(now, victim, "a flood of others came after it");
+      this.#forget(victim);
+    }
+    return limits.start(host, relay);
+  }
+
+  /** The oldest attempt over `relay`, or of all, whose peer has sent nothing but the handshake. */
+  #oldestSilent(relay: string | undefined): Attempt | undefined {
+    for (const attempt of this.#attempts.values()) {
+      const { state, until, handshake } = attempt;
+      const isSilent = state !== "opening" && state !== "open" && until !== Infinity;
+      if (isSilent && (relay === undefined || relayOf(handshake) === relay)) return attempt;
+    }
+    return undefined;
+  }
+
   #emit(event: AcceptEvent): void {
     this.#events.push(event);
   }
@@ -359,6 +385,10 @@ export class AcceptMachine implements Machine<AcceptEvent> {
     attempt.count.end();
     this.#emit({ type: "forgotten", id: attempt.id });
   }
+}
+
+function relayOf({ isDirect, from }: Attempt["handshake"]): string | undefined {
+  return isDirect ? undefined : from.host;
 }
 
 function errorFor(payload: ReceivedNoisePayload): number {

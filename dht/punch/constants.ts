@@ -143,7 +143,7 @@ export const MAX_REQUESTS = 32;
 export const LINGER_MS = 3000;
 /** Sockets for punching that all half-open connections share, birthday sockets apart. */
 export const MAX_HALF_OPEN_SOCKETS = 32;
-/** Of these, for one peer's key. */
+/** Attempts of one peer's key that wait on them. */
 export const MAX_SOCKETS_PER_KEY = 4;
-/** Of these, for peers at one address. */
+/** Attempts of peers at one address that wait on them. */
 export const MAX_SOCKETS_PER_HOST = 16;
