@@ -154,8 +154,13 @@ export const CREDIT_BURST_BYTES = 16_384;
 export const AMPLIFICATION = 3;
 /** Requests of one unproven source that are looked at in a period. */
 export const MAX_REQUESTS_PER_PERIOD = 5000;
-/** Sources that are counted one by one in a period; all others share one credit. */
+/** Sources that are counted one by one in a period; others share credits. */
 export const MAX_SOURCES = 8192;
+/**
+ * Credits that all other sources share. Under a flood of 50,000 requests a second from forged addresses, some hundred of them use up
+ * the same credit as an honest newcomer, which leaves him his answers; with one credit for all he would get none.
+ */
+export const SHARED_CREDITS = 1024;
 /** Messages to third parties that one source causes, in a second and in a burst. */
 export const FORWARDS_PER_SECOND = 10;
 /** How long a forwarded request may be answered, in milliseconds. */
