@@ -14,10 +14,14 @@ function command(): string[] {
   return [process.execPath, ...process.execArgv.filter((flag) => /strip-types|warning/.test(flag)), child];
 }
 
-test("D4: with 256 file descriptors, and with none left, a flood of handshakes ends no server, and it is dialed afterwards", async () => {
-  const script = `ulimit -n ${MAX_FILES} && exec "$@"`;
-  const { stdout } = await promisify(execFile)("sh", ["-c", script, "sh", ...command()]);
-  const report = JSON.parse(stdout);
-  assert.ok(report.taken > 50 && report.taken < MAX_FILES, `${report.taken} descriptors were taken`);
-  assert.deepEqual([report.forged, report.malformed], [0, 0], "the flood is valid");
-}, { skip: process.platform === "win32" ? "needs ulimit" : undefined });
+test(
+  "D4: with 256 file descriptors, and with none left, a flood of handshakes ends no server, and it is dialed afterwards",
+  async () => {
+    const script = `ulimit -n ${MAX_FILES} && exec "$@"`;
+    const { stdout } = await promisify(execFile)("sh", ["-c", script, "sh", ...command()]);
+    const report = JSON.parse(stdout);
+    assert.ok(report.taken > 50 && report.taken < MAX_FILES, `${report.taken} descriptors were taken`);
+    assert.deepEqual([report.forged, report.malformed], [0, 0], "the flood is valid");
+  },
+  { skip: process.platform === "win32" ? "needs ulimit" : undefined },
+);
