@@ -118,17 +118,24 @@ export class Announcer extends Presence {
     return relays.length > 0;
   }
 
-  /** See {@linkcode Presence}: whether all nodes answer. */
+  /** See {@linkcode Presence}: whether all nodes answer, and still see the peer where it announced itself from. */
   protected override async check(signal: AbortSignal): Promise<boolean> {
     const { rpc, stats } = this.#host;
     if (rpc.socket !== this.#announcedFrom) return false;
     const nodes = [...this.#generations[0]!.values()];
     stats.announcing.pings += nodes.length;
     const results = await Promise.allSettled(nodes.map((node) => rpc.ping(node, { signal })));
+    if (signal.aborted) return true;
     const lost = results.filter(({ status }) => status === "rejected").length;
-    if (lost === 0 || signal.aborted) return true;
     stats.announcing.lostRelays += lost;
-    return false;
+    return lost === 0 &&
+      results.every((result) => result.status === "rejected" || this.#isSeenAsBefore(result.value));
+  }
+
+  /** Nodes relay to where the peer was when it announced itself: after a change of its address they reach nobody. */
+  #isSeenAsBefore({ from, to }: Reply): boolean {
+    const relay = this.#relays.find(({ relayAddress }) => relayAddress.equals(from));
+    return relay === undefined || relay.peerAddress.equals(to);
   }
 
   /** See {@linkcode Presence}. */
