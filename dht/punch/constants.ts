@@ -117,6 +117,11 @@ export const LOW_TTL_ROUNDS = 1;
 export const RANDOM_TIMEOUT_MS = 35_000;
 /** Least milliseconds between two punches at random ports of one node: the reference's number. */
 export const RANDOM_INTERVAL_MS = 20_000;
+/**
+ * The same after one that has come to a connection. It took a second, not thirty: whoever is behind such a NAT meets the peers of a
+ * swarm in half a minute then, and not in minutes.
+ */
+export const RANDOM_PAUSE_MS = 4000;
 /** Punches at random ports of one node at a time: the reference's number. */
 export const MAX_RANDOM_PUNCHES = 1;
 
