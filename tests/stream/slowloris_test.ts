@@ -61,6 +61,9 @@ test("D6: peers that claim frames of 16 MiB and drip them in get the memory of w
   assert.ok(ends.every(({ hooks }) => hooks.includes("open")), "all have proven themselves");
   drip(runtime, pipes, 10 * DRIP_MS);
   const each = (heldBytes() - before) / PEERS;
-  assert.ok(each <= 2 * MAX_BYTES_PER_PEER, `${Math.round(each)} bytes for each, with its own side and the pipe`);
+  assert.ok(
+    each <= 2 * MAX_BYTES_PER_PEER,
+    `${Math.round(each)} bytes for each, with its own side and the pipe`,
+  );
   for (const { stream } of ends) stream.destroy();
 });

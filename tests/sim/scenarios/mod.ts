@@ -1,7 +1,8 @@
 /** All scenarios that `deno task sim` knows. */
 import type { Scenario } from "../scenario.ts";
 import { nat } from "./nat.ts";
+import { swarms } from "./swarms.ts";
 import { worlds } from "./worlds.ts";
 
 /** In the order in which they run. */
-export const SCENARIOS: readonly Scenario[] = [worlds, nat];
+export const SCENARIOS: readonly Scenario[] = [worlds, nat, swarms];
