@@ -163,15 +163,14 @@ const FOLDERS = [
   "transports/udx/",
 ];
 /** A field of a class or of an object of its own that holds a map or a set. */
-const FIELD =
-  /^ {2}(?:(?:private|public|override) )?(?:readonly )?(#?\w+)(?:: (?:Map|Set)<[^=;]*)?(?: = new (?:Map|Set)<|: (?:Map|Set)<|;\s*$)/gm;
+const FIELD = /^ {2}(?:readonly )?(#?\w+)(?:: | = new )(?:Map|Set)</gm;
 
 const root = new URL("../", import.meta.url);
 const skip = existsSync(new URL("deno.json", root)) ? undefined : "needs the source tree";
 
 /** The collections that `text` declares. */
 function collectionsOf(text: string): string[] {
-  return [...text.matchAll(FIELD)].filter(([line]) => /Map<|Set</.test(line!)).map(([, name]) => name!);
+  return [...text.matchAll(FIELD)].map(([, name]) => name!);
 }
 
 function sources(): [path: string, text: string][] {

@@ -44,8 +44,8 @@ export class PunchBudget {
   }
 
   /**
-   * Ends one. `hasPunched` tells whether packets have gone out: otherwise the next may start at once. `isConnected` tells whether it
-   * has come to a connection.
+   * Ends one. `hasPunched` tells whether packets have gone out: otherwise the next may start at once. `isConnected` tells whether
+   * it has come to a connection.
    */
   end(now: number, hasPunched: boolean, isConnected: boolean = false): void {
     this.#running--;

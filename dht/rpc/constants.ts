@@ -157,8 +157,8 @@ export const MAX_REQUESTS_PER_PERIOD = 5000;
 /** Sources that are counted one by one in a period; others share credits. */
 export const MAX_SOURCES = 8192;
 /**
- * Credits that all other sources share. Under a flood of 50,000 requests a second from forged addresses, some hundred of them use up
- * the same credit as an honest newcomer, which leaves him his answers; with one credit for all he would get none.
+ * Credits that all other sources share. Under a flood of 50,000 requests a second from forged addresses, some hundred of them use
+ * up the same credit as an honest newcomer, which leaves him his answers; with one credit for all he would get none.
  */
 export const SHARED_CREDITS = 1024;
 /** Messages to third parties that one source causes, in a second and in a burst. */

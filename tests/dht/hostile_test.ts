@@ -126,7 +126,7 @@ for (const [name, [most, ask]] of Object.entries(QUESTIONS)) {
   });
 }
 
-test("D2: a flood of handshakes for somebody else is passed on ten times a second, and its answers to nobody who did not ask", async () => {
+test("D2: handshakes for somebody else are passed on ten times a second, answers to nobody who did not ask", async () => {
   const { world, client } = await stage("forwarding");
   const server = client.createServer();
   await world.go(server.listen());
