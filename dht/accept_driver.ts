@@ -18,11 +18,10 @@ import type { DhtContext } from "./context.ts";
 import { DhtConnection } from "./dht_connection.ts";
 import { greetingPacket, knockPacket } from "./greeting.ts";
 import type { HandshakeResult } from "./handshake.ts";
-import type { ReceivedNoisePayload } from "./handshake_messages.ts";
 import { localAddresses } from "./local_addresses.ts";
 import { MovableConnections } from "./movable.ts";
 import { Nudge } from "./nudge.ts";
-import { Firewall, MAX_HALF_OPEN_SOCKETS } from "./punch/constants.ts";
+import { Firewall } from "./punch/constants.ts";
 import type { PunchLease } from "./punch_driver.ts";
 import { RelayMeeting } from "./relay_meeting.ts";
 import type { ArrivedHandshake, ArrivedPunch, RoutedServer } from "./router.ts";
@@ -181,11 +180,12 @@ export class AcceptDriver implements RoutedServer {
     if (this.#attempts.get(id) !== attempt || this.#machine.stateOf(id) !== "deciding") return;
     const { endpoint } = this.#context;
     if (isDenied || !endpoint.hasRoom) this.#machine.deny(this.#now(), id);
-    else this.#allow(id, attempt, remotePublicKey, payload);
+    else this.#allow(id, attempt, event);
     this.#turn();
   }
 
-  #allow(id: number, attempt: Attempt, remotePublicKey: Uint8Array, { udx }: ReceivedNoisePayload): void {
+  #allow(id: number, attempt: Attempt, event: AcceptEvent & { readonly type: "policy" }): void {
+    const { remotePublicKey, payload: { udx }, clientAddress } = event;
     const { endpoint, rpc, runtime: { random } } = this.#context;
     const isMoving = udx?.mobility === "moves";
     if (isMoving) attempt.moving = this.#movables.find(remotePublicKey, udx.id);
@@ -201,7 +201,7 @@ export class AcceptDriver implements RoutedServer {
       relayAddresses: this.#relays.relayAddresses,
       relayThrough: isMoving ? undefined : this.#policy.offerRelay(random, remotePublicKey),
       isGone: isMoving && stream === undefined,
-      isBusy: this.#host.pool.halfOpenCount >= MAX_HALF_OPEN_SOCKETS,
+      isBusy: !this.#host.pool.hasRoom(clientAddress.host),
     });
   }
 

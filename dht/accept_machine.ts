@@ -14,10 +14,11 @@
  * Source of the rules: hyperdht 6.34.0, lib/server.js.
  */
 import { assert } from "../core/runtime/assert.ts";
-import { type DeadlineEntry, Deadlines } from "../core/runtime/deadlines.ts";
+import { Deadlines } from "../core/runtime/deadlines.ts";
 import { ProtocolError } from "../core/runtime/errors.ts";
 import type { Machine } from "../core/runtime/machine.ts";
 import { toHex } from "../encoding/text.ts";
+import { type AcceptAttempt, errorFor, isLocal, knockAt, relayAt, relayOf } from "./accept_record.ts";
 import type {
   AcceptCounters,
   AcceptedHandshake,
@@ -27,19 +28,10 @@ import type {
   AcceptState,
   ResponderPlan,
 } from "./accept_types.ts";
-import type { CountedAttempt } from "./attempt_limits.ts";
-import {
-  ACCEPT_TIMEOUT_MS,
-  CLEAR_WAIT_MS,
-  CONFIRM_MS,
-  KNOCK_SCHEDULE_MS,
-  MAX_COPIES,
-} from "./connect_constants.ts";
-import { HANDSHAKE_VERSION } from "./constants.ts";
+import type { AttemptLimits, CountedAttempt } from "./attempt_limits.ts";
+import { ACCEPT_TIMEOUT_MS, CLEAR_WAIT_MS, CONFIRM_MS, MAX_COPIES } from "./connect_constants.ts";
 import { mayBeFirstMessage, PeerHandshaking } from "./handshake.ts";
-import type { ReceivedNoisePayload } from "./handshake_messages.ts";
 import { Firewall, PayloadError } from "./punch/constants.ts";
-import { matchLanAddress } from "./punch/lan.ts";
 
 type AcceptInput = "denied" | "allowed" | "delayed" | "ready" | "packet" | "proven" | "end";
 
@@ -51,31 +43,6 @@ const TABLE: Readonly<Record<AcceptState, Partial<Readonly<Record<AcceptInput, A
   open: { end: "ended" },
   ended: {},
 };
-
-interface Attempt extends DeadlineEntry {
-  readonly id: number;
-  readonly key: string;
-  readonly count: CountedAttempt;
-  readonly handshaking: PeerHandshaking;
-  readonly payload: ReceivedNoisePayload;
-  readonly handshake: Omit<AcceptedHandshake, "noise">;
-  state: AcceptState;
-  /** Copies that wait for the answer. */
-  copies: number[];
-  answer: Uint8Array | undefined;
-  isFromPunchSocket: boolean;
-  /** When the state ends by itself. */
-  until: number;
-  /** Knocks that have gone out; `Infinity` if there are none to be made. */
-  knocks: number;
-  answeredAt: number;
-  /** Where to meet the peer, and when to go there. */
-  relay: AcceptEvent & { readonly type: "relay" } | undefined;
-  relayAt: number;
-  isMeeting: boolean;
-  /** Whether punching has begun that ends by itself. */
-  isPunching: boolean;
-}
 
 /** See the head of the file. */
 export class AcceptMachine implements Machine<AcceptEvent> {
@@ -91,9 +58,9 @@ export class AcceptMachine implements Machine<AcceptEvent> {
   readonly #options: AcceptOptions;
   readonly #clearWaitMs: number;
   readonly #events: AcceptEvent[] = [];
-  readonly #byKey = new Map<string, Attempt>();
-  readonly #attempts = new Map<number, Attempt>();
-  readonly #deadlines = new Deadlines<Attempt>();
+  readonly #byKey = new Map<string, AcceptAttempt>();
+  readonly #attempts = new Map<number, AcceptAttempt>();
+  readonly #deadlines = new Deadlines<AcceptAttempt>();
 
   /** A server that nobody has dialed. */
   constructor(options: AcceptOptions) {
@@ -125,10 +92,7 @@ export class AcceptMachine implements Machine<AcceptEvent> {
       return;
     }
     const { limits, keyPair } = this.#options;
-    const host = handshake.clientAddress.host;
-    const relay = handshake.isDirect ? undefined : handshake.from.host;
-    const count = limits.mayLookInto(now, relay ?? host) ? limits.tryStart(host, relay) : undefined;
-    if (count === undefined) {
+    if (!limits.mayLookInto(now, handshake.clientAddress.host, relayOf(handshake))) {
       this.counters.flooded++;
       return;
     }
@@ -136,11 +100,15 @@ export class AcceptMachine implements Machine<AcceptEvent> {
     const payload = handshaking.tryReceive(noise);
     if (payload === undefined) {
       this.counters.forged++;
-      count.end();
+      return;
+    }
+    const count = this.#makeRoom(now, handshake);
+    if (count === undefined) {
+      this.counters.flooded++;
       return;
     }
     const id = this.#freeId();
-    const attempt: Attempt = {
+    const attempt: AcceptAttempt = {
       ...{ id, key, count, handshaking, payload, handshake },
       state: "deciding",
       copies: [copy],
@@ -284,7 +252,7 @@ export class AcceptMachine implements Machine<AcceptEvent> {
 
   /** See {@linkcode Machine.handleTimeout}. */
   handleTimeout(now: number): void {
-    let attempt: Attempt | undefined;
+    let attempt: AcceptAttempt | undefined;
     while ((attempt = this.#deadlines.popDue(now)) !== undefined) this.#onDue(now, attempt);
   }
 
@@ -298,23 +266,48 @@ export class AcceptMachine implements Machine<AcceptEvent> {
     return this.#events.shift();
   }
 
+  /** Where there are too many, the oldest goes whose peer has shown no sign of life: only time tells it from the others. */
+  #makeRoom(now: number, handshake: AcceptAttempt["handshake"]): CountedAttempt | undefined {
+    const { limits } = this.#options;
+    const [host, relay] = [handshake.clientAddress.host, relayOf(handshake)];
+    let shortage: ReturnType<AttemptLimits["shortage"]>;
+    while ((shortage = limits.shortage(host, relay)) !== undefined) {
+      if (shortage === "host") return undefined;
+      const victim = this.#oldestSilent(shortage === "relay" ? relay : undefined);
+      if (victim === undefined) return undefined;
+      if (victim.state !== "ended") this.#end(now, victim, "a flood of others came after it");
+      this.#forget(victim);
+    }
+    return limits.start(host, relay);
+  }
+
+  /** The oldest attempt over `relay`, or of all, whose peer has sent nothing but the handshake. */
+  #oldestSilent(relay: string | undefined): AcceptAttempt | undefined {
+    for (const attempt of this.#attempts.values()) {
+      const { state, until, handshake } = attempt;
+      const isSilent = state !== "opening" && state !== "open" && until !== Infinity;
+      if (isSilent && (relay === undefined || relayOf(handshake) === relay)) return attempt;
+    }
+    return undefined;
+  }
+
   #emit(event: AcceptEvent): void {
     this.#events.push(event);
   }
 
-  #arm(attempt: Attempt): void {
+  #arm(attempt: AcceptAttempt): void {
     const isWaiting = attempt.state === "answered";
     const next = isWaiting ? Math.min(knockAt(attempt), relayAt(attempt)) : Infinity;
     this.#deadlines.set(attempt, Math.min(attempt.until, next));
   }
 
   /** What is under way besides ends by itself: only then the clock of the state counts. */
-  #extend(now: number, attempt: Attempt, ms: number): void {
+  #extend(now: number, attempt: AcceptAttempt, ms: number): void {
     attempt.until = attempt.isPunching || attempt.isMeeting ? Infinity : now + ms;
     this.#arm(attempt);
   }
 
-  #onDue(now: number, attempt: Attempt): void {
+  #onDue(now: number, attempt: AcceptAttempt): void {
     if (attempt.state === "answered" && knockAt(attempt) <= now) {
       attempt.knocks++;
       this.#emit({ type: "knock", id: attempt.id, to: attempt.handshake.clientAddress });
@@ -329,12 +322,12 @@ export class AcceptMachine implements Machine<AcceptEvent> {
     }
   }
 
-  #at(id: number, state: AcceptState): Attempt | undefined {
+  #at(id: number, state: AcceptState): AcceptAttempt | undefined {
     const attempt = this.#attempts.get(id);
     return attempt?.state === state ? attempt : undefined;
   }
 
-  #enter(attempt: Attempt, input: AcceptInput): void {
+  #enter(attempt: AcceptAttempt, input: AcceptInput): void {
     const next = TABLE[attempt.state][input];
     assert(next !== undefined, `an attempt that is ${attempt.state} takes no ${input}`);
     attempt.state = next;
@@ -345,7 +338,7 @@ export class AcceptMachine implements Machine<AcceptEvent> {
     for (let id = 0;; id++) if (!this.#attempts.has(id)) return id;
   }
 
-  #onCopy(attempt: Attempt, copy: number): void {
+  #onCopy(attempt: AcceptAttempt, copy: number): void {
     this.counters.copies++;
     const { state, id, answer, copies, isFromPunchSocket } = attempt;
     if (state === "deciding" || state === "preparing") {
@@ -355,14 +348,14 @@ export class AcceptMachine implements Machine<AcceptEvent> {
     }
   }
 
-  #meet(now: number, attempt: Attempt): void {
+  #meet(now: number, attempt: AcceptAttempt): void {
     this.#emit(attempt.relay!);
     attempt.relay = undefined;
     attempt.isMeeting = true;
     this.#extend(now, attempt, ACCEPT_TIMEOUT_MS);
   }
 
-  #reply(attempt: Attempt, facts: AcceptFacts, error: number): Uint8Array | undefined {
+  #reply(attempt: AcceptAttempt, facts: AcceptFacts, error: number): Uint8Array | undefined {
     const { ownAddress, localAddresses, relays, relayAddresses, relayThrough, streamId } = facts;
     const isOpen = ownAddress !== undefined;
     const mobility = attempt.payload.udx?.mobility;
@@ -389,7 +382,7 @@ export class AcceptMachine implements Machine<AcceptEvent> {
     }
   }
 
-  #sendAnswer(now: number, attempt: Attempt, input: AcceptInput): void {
+  #sendAnswer(now: number, attempt: AcceptAttempt, input: AcceptInput): void {
     this.#enter(attempt, input);
     attempt.answeredAt = now;
     this.#extend(now, attempt, ACCEPT_TIMEOUT_MS);
@@ -399,7 +392,7 @@ export class AcceptMachine implements Machine<AcceptEvent> {
     if (relayAt(attempt) <= now && attempt.state === "answered") this.#meet(now, attempt);
   }
 
-  #end(now: number, attempt: Attempt, reason: string): void {
+  #end(now: number, attempt: AcceptAttempt, reason: string): void {
     if (attempt.state === "answered" || attempt.state === "opening") this.counters.unproven++;
     this.#enter(attempt, "end");
     attempt.copies = [];
@@ -409,31 +402,11 @@ export class AcceptMachine implements Machine<AcceptEvent> {
     this.#emit({ type: "ended", id: attempt.id, reason });
   }
 
-  #forget(attempt: Attempt): void {
+  #forget(attempt: AcceptAttempt): void {
     this.#attempts.delete(attempt.id);
     this.#byKey.delete(attempt.key);
     this.#deadlines.delete(attempt);
     attempt.count.end();
     this.#emit({ type: "forgotten", id: attempt.id });
   }
-}
-
-function errorFor({ version, udx }: ReceivedNoisePayload, { isGone }: AcceptFacts): number {
-  if (version !== HANDSHAKE_VERSION) return PayloadError.VersionMismatch;
-  return udx === undefined || isGone ? PayloadError.Aborted : PayloadError.None;
-}
-
-/** Whether the peer may be in the same local network: it has the same address outside, and one like ours inside. */
-function isLocal({ handshake, payload }: Attempt, { localAddresses }: AcceptFacts): boolean {
-  if (handshake.clientAddress.host !== handshake.to.host) return false;
-  const theirs = payload.addresses4.filter(({ isPrivate }) => isPrivate);
-  return matchLanAddress(localAddresses, theirs) !== undefined;
-}
-
-function knockAt({ knocks, answeredAt }: Attempt): number {
-  return answeredAt + (KNOCK_SCHEDULE_MS[knocks] ?? Infinity);
-}
-
-function relayAt({ relay, relayAt }: Attempt): number {
-  return relay === undefined ? Infinity : relayAt;
 }

@@ -7,6 +7,8 @@ import {
   MAX_ATTEMPTS_PER_HOST,
   MAX_ATTEMPTS_PER_RELAY,
   MAX_COUNTED_HOSTS,
+  MAX_HANDSHAKES_PER_HOST,
+  MAX_HANDSHAKES_PER_RELAY,
   MAX_HANDSHAKES_PER_SECOND,
   MAX_RELAY_DIALS,
   MAX_RELAY_DIALS_PER_HOST,
@@ -20,8 +22,12 @@ export interface AttemptLimitsOptions {
   readonly maxPerHost?: number;
   /** Attempts over one relay; 2048 by default. */
   readonly maxPerRelay?: number;
-  /** Handshakes of one address within a second; 64 by default. */
+  /** Handshakes within a second; 512 by default. */
   readonly maxPerSecond?: number;
+  /** Of these, those of one address; 64 by default. */
+  readonly maxPerSecondAndHost?: number;
+  /** Of these, those over one relay; 128 by default. */
+  readonly maxPerSecondAndRelay?: number;
   /** Dials to relays under way for peers that have not proven themselves; 32 by default. */
   readonly maxRelayDials?: number;
   /** Of these, in the name of one address; 4 by default. */
@@ -57,6 +63,8 @@ export class AttemptLimits {
   readonly #maxPerHost: number;
   readonly #maxPerRelay: number;
   readonly #maxPerSecond: number;
+  readonly #maxPerSecondAndHost: number;
+  readonly #maxPerSecondAndRelay: number;
   readonly #byHost = new Counts();
   readonly #byRelay = new Counts();
   readonly #maxRelayDials: number;
@@ -64,8 +72,9 @@ export class AttemptLimits {
   readonly #relayDialsByHost = new Counts();
   #attempts = 0;
   #relayDials = 0;
-  /** Handshakes since `#second`, by address. */
+  /** Handshakes since `#second`, by address, and all of them. */
   readonly #recent = new Map<string, number>();
+  #allRecent = 0;
   #second = -Infinity;
 
   /** Limits that nobody has used yet. */
@@ -74,6 +83,8 @@ export class AttemptLimits {
     this.#maxPerHost = options.maxPerHost ?? MAX_ATTEMPTS_PER_HOST;
     this.#maxPerRelay = options.maxPerRelay ?? MAX_ATTEMPTS_PER_RELAY;
     this.#maxPerSecond = options.maxPerSecond ?? MAX_HANDSHAKES_PER_SECOND;
+    this.#maxPerSecondAndHost = options.maxPerSecondAndHost ?? MAX_HANDSHAKES_PER_HOST;
+    this.#maxPerSecondAndRelay = options.maxPerSecondAndRelay ?? MAX_HANDSHAKES_PER_RELAY;
     this.#maxRelayDials = options.maxRelayDials ?? MAX_RELAY_DIALS;
     this.#maxRelayDialsPerHost = options.maxRelayDialsPerHost ?? MAX_RELAY_DIALS_PER_HOST;
   }
@@ -83,22 +94,33 @@ export class AttemptLimits {
     return this.#attempts;
   }
 
-  /** Whether a handshake from `host` may cost cryptography now. Counts it. */
-  mayLookInto(now: number, host: string): boolean {
+  /** Whether a handshake from `host`, which `relay` has passed on, may cost cryptography now. Counts it if so. */
+  mayLookInto(now: number, host: string, relay: string | undefined): boolean {
     if (now - this.#second >= 1000) {
       this.#second = now;
       this.#recent.clear();
+      this.#allRecent = 0;
     }
-    const name = this.#recent.has(host) || this.#recent.size < MAX_COUNTED_HOSTS ? host : "others";
-    const count = (this.#recent.get(name) ?? 0) + 1;
-    this.#recent.set(name, count);
-    return count <= this.#maxPerSecond;
+    const from = relay ?? host;
+    const name = this.#recent.has(from) || this.#recent.size < MAX_COUNTED_HOSTS ? from : "others";
+    const count = this.#recent.get(name) ?? 0;
+    const most = relay === undefined ? this.#maxPerSecondAndHost : this.#maxPerSecondAndRelay;
+    if (count >= most || this.#allRecent >= this.#maxPerSecond) return false;
+    if (this.#byHost.of(host) >= this.#maxPerHost) return false;
+    this.#recent.set(name, count + 1);
+    this.#allRecent++;
+    return true;
   }
 
-  /** Counts an attempt in the name of `host`, which `relay` has passed on; undefined if there are too many. */
-  tryStart(host: string, relay: string | undefined): CountedAttempt | undefined {
-    if (this.#attempts >= this.#maxAttempts || this.#byHost.of(host) >= this.#maxPerHost) return undefined;
-    if (relay !== undefined && this.#byRelay.of(relay) >= this.#maxPerRelay) return undefined;
+  /** What there are too many of to start another attempt; undefined if there is room. */
+  shortage(host: string, relay: string | undefined): "host" | "relay" | "all" | undefined {
+    if (this.#byHost.of(host) >= this.#maxPerHost) return "host";
+    if (relay !== undefined && this.#byRelay.of(relay) >= this.#maxPerRelay) return "relay";
+    return this.#attempts >= this.#maxAttempts ? "all" : undefined;
+  }
+
+  /** Counts an attempt in the name of `host`, which `relay` has passed on. Only if there is no {@linkcode shortage}. */
+  start(host: string, relay: string | undefined): CountedAttempt {
     const count = (by: number) => {
       this.#byHost.add(host, by);
       if (relay !== undefined) this.#byRelay.add(relay, by);

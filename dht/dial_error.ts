@@ -58,7 +58,7 @@ export function refusalOf(payload: ReceivedNoisePayload): [ErrorCode, string, st
     ];
   }
   if (payload.error === PayloadError.TryLater) {
-    return ["SERVER_ERROR", "the peer has too many connections under way", "try later"];
+    return ["TRY_LATER", "the peer has too many connections under way", "try later"];
   }
   if (payload.error !== PayloadError.None) {
     return ["SERVER_ERROR", `the peer refuses with error ${payload.error}`, "ask whoever runs it"];

@@ -213,6 +213,13 @@ export class PunchDriver<Machine extends Puncher> {
   async #sample(number: number, count: number): Promise<void> {
     const lease = this.#leases.get(number);
     if (lease === undefined) return;
+    const known = lease.takeSamples();
+    if (known.length > 0) {
+      for (const { seenAs, node } of known) this.machine.addSample(this.#now(), number, seenAs, node);
+      this.machine.endSampling(this.#now(), number);
+      this.turn();
+      return;
+    }
     const { rpc } = this.#host;
     const latest = rpc.toArray({ limit: FRESH_NODES + this.#sampled + 2 * count });
     const nodes = [...latest.slice(FRESH_NODES), ...latest.slice(0, FRESH_NODES)];
@@ -222,6 +229,7 @@ export class PunchDriver<Machine extends Puncher> {
     const options = { socket: lease.socket, retries: SAMPLE_RETRIES, signal: this.#abort.signal };
     await Promise.allSettled(wanted.map(async (node) => {
       const { to, from } = await rpc.ping(node, options);
+      lease.addSample({ seenAs: to, node: from });
       this.machine.addSample(this.#now(), number, to, from);
       this.turn();
     }));

@@ -113,7 +113,8 @@ function redirectImports(subject: PackageUnderTest, file: string, folder: string
 const COMPARED_WORLDS = 25;
 
 function runSuite({ node, folder, root }: PackageUnderTest): boolean {
-  const soak = ["run", "-A", "--quiet", "tests/sim/soak.ts", "--hashes", "--seeds", String(COMPARED_WORLDS)];
+  const sim = ["run", "-A", "--quiet", "tests/sim/main.ts", "worlds", "--hashes"];
+  const soak = [...sim, "--seeds", String(COMPARED_WORLDS)];
   const hashes = run(Deno.execPath(), soak, { cwd: root }).trim();
   const files = [...testFiles(join(folder, "tests"))].toSorted();
   const { success, output } = tryRun(

@@ -6,6 +6,7 @@ import { ConnectError, HyphaError, toError } from "../core/runtime/errors.ts";
 import type { Runtime, Timer } from "../core/runtime/runtime.ts";
 import type { Connection } from "../core/stream/connection.ts";
 import type { Dialer } from "../transports/dialer.ts";
+import { BUSY_BACKOFF_MS, BUSY_JITTER_MS, MAX_BUSY } from "./constants.ts";
 import { DialAttempt } from "./dial_attempt.ts";
 import type { Firewall, FirewallVerdict } from "./firewall.ts";
 import type { SwarmConfig } from "./options.ts";
@@ -40,8 +41,12 @@ export interface ConnectorHost {
   onChange(): void;
 }
 
-/** Failures of a dial that a relay may mend (hyperswarm 4.17.2). */
+/** What a dial ends with when one of both sides is too busy. */
+const BUSY_CODE = "TRY_LATER";
+
+/** Failures of a dial that a relay may mend (hyperswarm 4.17.2, and ours). */
 const RELAY_CODES: ReadonlySet<unknown> = new Set([
+  BUSY_CODE,
   "HOLEPUNCH_ABORTED",
   "HOLEPUNCH_DOUBLE_RANDOMIZED_NATS",
   "CANNOT_HOLEPUNCH",
@@ -90,16 +95,17 @@ export class Connector {
   }
 
   /** Dials `peer`, whose dial has failed or whose connection is gone, after a pause, if it is wanted. */
-  retry(peer: Peer): void {
-    const { runtime, config } = this.#host;
+  retry(peer: Peer, isBusy: boolean = false): void {
+    const { runtime: { random, clock }, config } = this.#host;
     const isDue = this.#isActive && peer.isReconnecting && !peer.isBanned && this.#host.isWanted(peer);
-    const delay = isDue ? retryDelayMs(peer, runtime.random, config.backoffsMs) : undefined;
+    const usual = () => retryDelayMs(peer, random, config.backoffsMs);
+    const delay = !isDue ? undefined : isBusy ? BUSY_BACKOFF_MS + random.below(BUSY_JITTER_MS) : usual();
     if (delay === undefined) {
       this.#drop(peer);
       return;
     }
     peer.move("waiting");
-    this.#retries.set(peer, runtime.clock.now() + delay);
+    this.#retries.set(peer, clock.now() + delay);
     this.#timer.reset(this.#retries.next);
   }
 
@@ -242,6 +248,7 @@ export class Connector {
       return this.#host.onCrossed(peer, connection);
     }
     this.#attempts.delete(peer);
+    peer.timesBusy = 0;
     this.#host.onDialed(peer, connection);
     this.drain();
   }
@@ -250,18 +257,23 @@ export class Connector {
     if (this.#crossed.get(peer) === attempt) this.#crossed.delete(peer);
     if (this.#attempts.get(peer) !== attempt) return;
     this.#attempts.delete(peer);
-    peer.attempts++;
+    const isBusy = hasCode(error, (code) => code === BUSY_CODE) && peer.timesBusy++ < MAX_BUSY;
+    if (!isBusy) peer.attempts++;
     if (!peer.needsRelay && isForRelay(error)) {
       peer.needsRelay = true;
       peer.attempts = 0;
     }
     const isConnected = this.#host.onFailed(peer, error, verdict);
-    if (!isConnected && peer.phase === "dialing") this.retry(peer);
+    if (!isConnected && peer.phase === "dialing") this.retry(peer, isBusy);
     this.drain();
   }
 }
 
 function isForRelay(error: unknown): boolean {
-  if (!(error instanceof HyphaError)) return false;
-  return RELAY_CODES.has(error.code) || isForRelay(error.cause);
+  return hasCode(error, (code) => RELAY_CODES.has(code));
+}
+
+/** Whether an error, or one that caused it, has such a code. */
+function hasCode(error: unknown, isIt: (code: string) => boolean): boolean {
+  return error instanceof HyphaError && (isIt(error.code) || hasCode(error.cause, isIt));
 }

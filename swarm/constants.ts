@@ -32,6 +32,13 @@ export const SLEEP_NOTICE_MS = 30_000;
 
 // Tuning: our own
 
+/** Pause before a peer is dialed again who said to try later, or for whom this side was too busy, and what chance adds at most. */
+export const BUSY_BACKOFF_MS = 3_000;
+/** See {@linkcode BUSY_BACKOFF_MS}. */
+export const BUSY_JITTER_MS = 2_000;
+/** After so many of these in a row, being busy is a failure like others. */
+export const MAX_BUSY = 20;
+
 /**
  * A peer that was connected once is dialed on at this pace after the backoffs, with {@linkcode LOYAL_JITTER_MS} on top: a
  * partition of a few minutes then heals within half a minute, and not with the next lookup.

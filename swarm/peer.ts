@@ -71,6 +71,8 @@ export class Peer extends TypedEventTarget<PeerInfoEvents> implements PeerInfo, 
   /** Whether a dial has failed in a way that only a relay can mend. */
   needsRelay = false;
   attempts = 0;
+  /** Dials in a row that ended because a side was busy. */
+  timesBusy = 0;
   priority: PeerPriority = 2;
   queueIndex = -1;
   deadline = Infinity;

@@ -46,6 +46,7 @@ export type ErrorCode =
   | "SUSPENDED"
   | "TIMEOUT"
   | "TOO_FEW_NODES"
+  | "TRY_LATER"
   | "WRONG_PEER"
   // the disk
   | "WRITE_FAILED"

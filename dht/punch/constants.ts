@@ -126,6 +126,11 @@ export const LOW_TTL_ROUNDS = 1;
 export const RANDOM_TIMEOUT_MS = 35_000;
 /** Least milliseconds between two punches at random ports of one node: the reference's number. */
 export const RANDOM_INTERVAL_MS = 20_000;
+/**
+ * The same after one that has come to a connection. It took a second, not thirty: whoever is behind such a NAT meets the peers of a
+ * swarm in half a minute then, and not in minutes.
+ */
+export const RANDOM_PAUSE_MS = 4000;
 /** Punches at random ports of one node at a time: the reference's number. */
 export const MAX_RANDOM_PUNCHES = 1;
 
@@ -154,7 +159,7 @@ export const LINGER_MS = 3000;
 export const MAX_DIAL_SOCKETS = 256;
 /** Sockets for punching that all half-open connections of peers that dial share, birthday sockets apart. */
 export const MAX_HALF_OPEN_SOCKETS = 32;
-/** Of these, for one peer's key. */
+/** Attempts of one peer's key that wait on them. */
 export const MAX_SOCKETS_PER_KEY = 4;
-/** Of these, for peers at one address. */
+/** Attempts of peers at one address that wait on them. */
 export const MAX_SOCKETS_PER_HOST = 16;

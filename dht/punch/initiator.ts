@@ -116,6 +116,9 @@ export class PunchInitiator extends Puncher {
     }
     const isBusy = payload.error === PayloadError.TryLater && this.#state === "starting";
     if (isBusy && this.options.canWait) return this.#tryLater(now);
+    if (isBusy) {
+      return this.fail(now, "TRY_LATER", "The peer guesses ports for another connection: try later");
+    }
     if (payload.error !== PayloadError.None) {
       return this.fail(now, "REMOTE_ABORTED", `The peer gave up with error ${payload.error}`);
     }
@@ -296,11 +299,7 @@ export class PunchInitiator extends Puncher {
   #tryLater(now: number): void {
     this.returnBudget(now);
     if (!this.options.canWait || this.#tryLaters >= MAX_TRY_LATERS) {
-      return this.#abort(
-        now,
-        "HOLEPUNCH_ABORTED",
-        "Ports are being guessed for another connection: try later",
-      );
+      return this.#abort(now, "TRY_LATER", "Ports are being guessed for another connection: try later");
     }
     this.#tryLaters++;
     const [least, most] = TRY_LATER_MS;

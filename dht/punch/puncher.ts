@@ -26,6 +26,8 @@ import { punchable, Targets } from "./targets.ts";
 export type PunchFailureCode =
   /** Punches went out and nothing came back, or this node may not punch at random ports just now. */
   | "HOLEPUNCH_ABORTED"
+  /** A side guesses ports for another connection just now. */
+  | "TRY_LATER"
   /** A payload of the peer was forged or damaged. */
   | "HOLEPUNCH_INVALID"
   /** A side did not find out what NAT it is behind, or a relay did not answer. */
@@ -343,8 +345,8 @@ export abstract class Puncher implements Machine<PunchEvent> {
   }
 
   /** Gives the right back. */
-  protected returnBudget(now: number): void {
-    if (this.#holdsBudget) this.options.budget.end(now, this.#probe !== undefined);
+  protected returnBudget(now: number, isConnected: boolean = false): void {
+    if (this.#holdsBudget) this.options.budget.end(now, this.#probe !== undefined, isConnected);
     this.#holdsBudget = false;
   }
 
@@ -425,7 +427,7 @@ export abstract class Puncher implements Machine<PunchEvent> {
 
   #end(now: number, keep: number | undefined): void {
     if (this.#isDone) return;
-    this.returnBudget(now);
+    this.returnBudget(now, keep !== undefined);
     this.#isDone = true;
     for (const socket of this.#sockets.keys()) if (socket !== keep) this.#drop(socket);
     this.#sockets.clear();

@@ -168,7 +168,7 @@ export class PunchResponder extends Puncher {
   #putOff(now: number, pending: Pending): void {
     if (!this.options.canWait) {
       const message = "Ports are being guessed for another connection: try later";
-      return this.#abort(now, pending, "HOLEPUNCH_ABORTED", message, PayloadError.TryLater);
+      return this.#abort(now, pending, "TRY_LATER", message, PayloadError.TryLater);
     }
     this.#endsAt = now + TRY_LATER_MS[1] + SILENCE_TIMEOUT_MS;
     this.#reply(pending, PayloadError.TryLater);

@@ -92,6 +92,11 @@ export const TICK_MS = 5000;
 export const SLEEP_MS = 3 * TICK_MS;
 /** Period of pings to the nodes not heard of for longest, in milliseconds. */
 export const PING_OLDEST_MS = 8 * TICK_MS;
+/**
+ * Milliseconds until a node that knows nobody looks for its bootstrap nodes again; they double each time, up to
+ * {@linkcode PING_OLDEST_MS}. One burst of loss at the start should not cost half a minute.
+ */
+export const LONELY_MS = 1000;
 /** Idle time after which a random bucket is refreshed, in milliseconds. */
 export const REFRESH_MS = 60 * TICK_MS;
 /** A node heard of within this time needs no ping, in milliseconds. */
@@ -149,8 +154,13 @@ export const CREDIT_BURST_BYTES = 16_384;
 export const AMPLIFICATION = 3;
 /** Requests of one unproven source that are looked at in a period. */
 export const MAX_REQUESTS_PER_PERIOD = 5000;
-/** Sources that are counted one by one in a period; all others share one credit. */
+/** Sources that are counted one by one in a period; others share credits. */
 export const MAX_SOURCES = 8192;
+/**
+ * Credits that all other sources share. Under a flood of 50,000 requests a second from forged addresses, some hundred of them use
+ * up the same credit as an honest newcomer, which leaves him his answers; with one credit for all he would get none.
+ */
+export const SHARED_CREDITS = 1024;
 /** Messages to third parties that one source causes, in a second and in a burst. */
 export const FORWARDS_PER_SECOND = 10;
 /** How long a forwarded request may be answered, in milliseconds. */

@@ -71,7 +71,7 @@ export class Responder {
     this.#host = host;
     this.#replyHost = replyHost;
     this.#tokens = new Tokens(host.crypto, host.random);
-    this.#credits = new SourceCredits(host.config.maxForwardsPerSecond);
+    this.#credits = new SourceCredits(host.config.maxForwardsPerSecond, host.random.fork("credits").uint32());
   }
 
   /** Takes a request. @throws {DecodeError} if it is none. */

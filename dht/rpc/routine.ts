@@ -5,6 +5,7 @@
  * Source of the times: dht-rpc 6.27.0, index.js, which counts them in ticks of five seconds.
  */
 import {
+  LONELY_MS,
   MORE_STABLE_MS,
   PING_OLDEST_MS,
   REFRESH_MS,
@@ -41,6 +42,8 @@ export class Routine {
   #isRunning = false;
   #lastTick = 0;
   #downHints = 0;
+  /** Milliseconds until the next look for the bootstrap nodes, while nobody is known. */
+  #lonelyMs = LONELY_MS;
 
   /** Does nothing before {@linkcode start}. */
   constructor(host: RoutineHost) {
@@ -77,6 +80,12 @@ export class Routine {
     for (const alarm of [this.#tick, this.#pingOldest, this.#refresh, this.#stable, this.#save]) {
       alarm.cancel();
     }
+  }
+
+  /** The first look around is over. */
+  onJoined(now: number): void {
+    const { keeper, config } = this.#host;
+    if (this.#isRunning && keeper.size === 0 && config.bootstrap.length > 0) this.#onPingOldest(now);
   }
 
   /** The table is being refreshed by something else. */
@@ -129,8 +138,14 @@ export class Routine {
     this.#pingOldest.set(now + PING_OLDEST_MS);
     const { keeper } = this.#host;
     if (!keeper.isSettled) return;
-    if (keeper.size === 0) this.#host.refresh(now);
-    else keeper.pingOldest(now);
+    if (keeper.size > 0) {
+      this.#lonelyMs = LONELY_MS;
+      keeper.pingOldest(now);
+      return;
+    }
+    this.#host.refresh(now);
+    this.#pingOldest.set(now + this.#lonelyMs);
+    this.#lonelyMs = Math.min(2 * this.#lonelyMs, PING_OLDEST_MS);
   }
 
   #onStable(now: number): void {

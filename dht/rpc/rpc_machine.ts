@@ -384,9 +384,10 @@ export class RpcMachine implements Machine<RpcEvent>, PartHosts {
   }
 
   /** See `JoiningHost`. */
-  onJoined(_now: number): void {
+  onJoined(now: number): void {
     if (this.keeper.isSettled || this.#isClosed) return;
     this.keeper.isSettled = true;
+    this.#routine.onJoined(now);
     this.emit({ type: "ready" });
     this.emit({ type: "save" });
   }

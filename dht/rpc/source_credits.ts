@@ -10,6 +10,7 @@ import {
   FORWARDS_PER_SECOND,
   MAX_REQUESTS_PER_PERIOD,
   MAX_SOURCES,
+  SHARED_CREDITS,
 } from "./constants.ts";
 
 interface Source {
@@ -23,15 +24,16 @@ interface Source {
 
 /** Counts by source. */
 export class SourceCredits {
+  /** By host; those that come when there are too many share counts, which have negative names. */
   #sources = new Map<number, Source>();
-  /** Shared by all that come when there are too many to count one by one. */
-  #others: Source = { requests: 0, excess: 0, forwards: 0, drainedAt: 0 };
   #period = -1;
   readonly #forwardsPerSecond: number;
+  readonly #salt: number;
 
-  /** No counts yet. */
-  constructor(forwardsPerSecond: number = FORWARDS_PER_SECOND) {
+  /** No counts yet. `salt`, of 32 bits, decides which hosts share a count: nobody should be able to choose with whom. */
+  constructor(forwardsPerSecond: number = FORWARDS_PER_SECOND, salt: number = 0) {
     this.#forwardsPerSecond = forwardsPerSecond;
+    this.#salt = salt;
   }
 
   /** How many sources are counted now. */
@@ -74,13 +76,23 @@ export class SourceCredits {
     if (period !== this.#period) {
       this.#period = period;
       this.#sources = new Map();
-      this.#others = { requests: 0, excess: 0, forwards: 0, drainedAt: now };
     }
-    const known = this.#sources.get(host);
-    if (known !== undefined) return known;
-    if (this.#sources.size >= MAX_SOURCES) return this.#others;
-    const source = { requests: 0, excess: 0, forwards: 0, drainedAt: now };
-    this.#sources.set(host, source);
+    let name = host;
+    let source = this.#sources.get(name);
+    if (source === undefined && this.#sources.size >= MAX_SOURCES) {
+      name = this.#sharedName(host);
+      source = this.#sources.get(name);
+    }
+    if (source === undefined) {
+      source = { requests: 0, excess: 0, forwards: 0, drainedAt: now };
+      this.#sources.set(name, source);
+    }
     return source;
+  }
+
+  #sharedName(host: number): number {
+    let hash = Math.imul(host ^ this.#salt, 0x9e3779b1);
+    hash = Math.imul(hash ^ hash >>> 15, 0x85ebca77);
+    return -1 - ((hash ^ hash >>> 13) >>> 0) % SHARED_CREDITS;
   }
 }

@@ -45,6 +45,8 @@ const PAYLOAD: NoisePayload = {
   secretStream: true,
 };
 
+const UNLIMITED = { maxPerSecond: Infinity, maxPerSecondAndHost: Infinity, maxPerSecondAndRelay: Infinity };
+
 class Bench {
   readonly random = new SeededRandom("accept");
   readonly context = { runtime: { crypto, random: this.random }, namespaces };
@@ -181,23 +183,26 @@ test("D4 what is too short or too long costs nothing, and what is forged leaves 
   assert.deepEqual([bench.events(), bench.machine.size, bench.limits.size], [[], 0, 0]);
 });
 
-test("D4 of a flood only so many messages a second are looked into, from one address as from one relay", () => {
+test("D4 of a flood only so many messages a second are looked into: in all, from one address, over one relay", () => {
   const bench = new Bench();
   const garbage = () => bench.random.fill(new Uint8Array(150));
-  for (let i = 0; i < 2000; i++) bench.send(0, garbage(), `20.1.${i >> 8}.${i & 255}:1000`);
+  const spread = (i: number) => `20.1.${i >> 8}.${i & 255}:1000`;
+  for (let i = 0; i < 2000; i++) bench.send(0, garbage(), spread(i));
   assert.deepEqual(
     [bench.machine.counters.forged, bench.machine.counters.flooded],
-    [64, 2000 - 64],
+    [128, 2000 - 128],
     "over one relay",
   );
   for (let i = 0; i < 2000; i++) bench.send(0, garbage(), "20.1.1.1:1000", true);
-  assert.equal(bench.machine.counters.forged, 128, "from one address");
+  assert.equal(bench.machine.counters.forged, 128 + 64, "from one address");
+  for (let i = 0; i < 2000; i++) bench.send(0, garbage(), spread(i), true);
+  assert.equal(bench.machine.counters.forged, 512, "in all");
   bench.send(1000, bench.message(), "20.1.1.1:1000", true);
   assert.equal(bench.machine.size, 1, "an honest one in the next second");
 });
 
 test("D4 attempts are bounded in all, of one address and over one relay, and end by themselves", () => {
-  const bench = new Bench({ maxPerSecond: Infinity, maxAttempts: 40, maxPerHost: 8, maxPerRelay: 24 });
+  const bench = new Bench({ ...UNLIMITED, maxAttempts: 40, maxPerHost: 8, maxPerRelay: 24 });
   const flood = (count: number, address: (i: number) => string, isDirect: boolean) => {
     for (let i = 0; i < count; i++) bench.send(0, bench.message(), address(i), isDirect);
   };
@@ -211,6 +216,37 @@ test("D4 attempts are bounded in all, of one address and over one relay, and end
   assert.deepEqual([bench.machine.size, bench.limits.size], [0, 0]);
   flood(1, () => "20.0.1.1:1000", true);
   assert.equal(bench.machine.size, 1, "room again");
+});
+
+test("D4 a new attempt takes the place of the oldest one whose peer is silent, of its relay or of all", () => {
+  const bench = new Bench({ ...UNLIMITED, maxAttempts: 6, maxPerRelay: 3 });
+  const send = (i: number, isDirect: boolean) => bench.send(0, bench.message(), `20.0.1.${i}:1000`, isDirect);
+  const left = () => Array.from({ length: 8 }, (_, id) => bench.machine.stateOf(id) ?? "-").join(" ");
+  for (let i = 0; i < 4; i++) send(i, true);
+  for (let id = 0; id < 4; id++) bench.machine.allow(0, id, { ...FACTS, ownAddress: OWN });
+  bench.machine.handlePacket(0, 0);
+  bench.machine.handlePunch(0, 1, false);
+  send(4, false);
+  send(5, false);
+  assert.equal(left(), "opening answered answered answered deciding deciding - -");
+  bench.events();
+  send(6, false);
+  assert.deepEqual(types(bench.events()), ["ended", "forgotten", "policy"]);
+  assert.equal(
+    left(),
+    "opening answered deciding answered deciding deciding - -",
+    "the number is free again",
+  );
+  send(7, false);
+  assert.equal(left(), "opening answered deciding answered deciding deciding - -", "one of its relay");
+  assert.deepEqual(bench.events().map(({ type, id }) => `${type} ${id}`), [
+    "ended 4",
+    "forgotten 4",
+    "policy 4",
+  ]);
+  bench.machine.handlePunch(0, 1, true);
+  bench.drain();
+  assert.deepEqual([bench.machine.size, bench.limits.size], [0, 0]);
 });
 
 test("a connection that is open no longer counts for its address", () => {

@@ -149,6 +149,25 @@ test("H3: a peer that becomes reachable announces itself again, from the socket 
   await world.close();
 });
 
+test("H3: a peer whose router gets another address is announced from there with the next ping", async () => {
+  const world = new DhtWorld();
+  await world.dhtSwarm(SIZE);
+  const router = world.network.router();
+  const peer = await world.openDht({ hostOptions: { behind: router } });
+  const announcer = announcerOf(world, peer);
+  await world.go(announcer.start());
+  const seenAt = () => new Set(announcer.relays.map(({ peerAddress }) => peerAddress.host));
+  assert.deepEqual(seenAt(), new Set([router.address]));
+  router.renumber("11.200.0.1");
+  await world.pass(ANNOUNCE_PING_MS + 3000);
+  assert.deepEqual(seenAt(), new Set(["11.200.0.1"]));
+  const before = peer.stats.announcing.rounds;
+  await world.pass(MINUTE);
+  assert.equal(peer.stats.announcing.rounds, before, "once");
+  await world.go(announcer.stop());
+  await world.close();
+});
+
 test("H3: who is offline tries again at growing distances, and at once when the network is back", async () => {
   const all = await setting();
   const { world, peer, announcer } = all;

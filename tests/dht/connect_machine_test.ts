@@ -128,7 +128,7 @@ test("the peer's refusal is an error of its own, with what to do", () => {
   const cases: readonly [Partial<NoisePayload>, string, RegExp][] = [
     [{ error: 1 }, "SERVER_ERROR", /refuses with error 1: ask whoever runs it/],
     [{ error: 2 }, "SERVER_INCOMPATIBLE", /another version of the protocol: update/],
-    [{ error: 3 }, "SERVER_ERROR", /too many connections under way: try later/],
+    [{ error: 3 }, "TRY_LATER", /too many connections under way: try later/],
     [{ udx: undefined }, "SERVER_ERROR", /offers no stream/],
   ];
   for (const [payload, code, message] of cases) {

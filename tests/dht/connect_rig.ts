@@ -37,12 +37,17 @@ export class ConnectWorld extends DhtWorld {
   /** A server that listens; what it accepts is in {@linkcode accepted}, and echoed. */
   async listen(dht: Dht, options: DhtServerOptions = {}): Promise<DhtServer> {
     const server = dht.createServer(options);
+    await this.go(this.serve(server));
+    return server;
+  }
+
+  /** Makes a server listen, keep what it accepts in {@linkcode accepted}, and echo. */
+  async serve(server: DhtServer): Promise<void> {
     server.on("connection", ({ detail: { connection } }) => {
       this.accepted.push(connection);
       void echo(connection);
     });
-    await this.go(server.listen());
-    return server;
+    await server.listen();
   }
 
   /** Dials, echoes, and says how long the dialing took. */

@@ -1,4 +1,5 @@
 /** Simulated networks of whole HyperDHT nodes. */
+import type { Runtime } from "../../core/runtime/runtime.ts";
 import { Dht } from "../../dht/dht.ts";
 import type { DhtOptions } from "../../dht/dht_options.ts";
 import { SocketAddress } from "../../encoding/address.ts";
@@ -11,6 +12,8 @@ export interface DhtNodeOptions extends DhtOptions {
   readonly hostOptions?: HostOptions;
   /** Whether it becomes persistent in time. */
   readonly isAdaptive?: boolean;
+  /** Time and chance of its own. */
+  readonly runtime?: Runtime;
 }
 
 /** A network of {@linkcode Dht}s under a virtual clock. */
@@ -20,12 +23,12 @@ export class DhtWorld extends World {
 
   /** A node that is not open yet; ephemeral and at the first node of the network, if nothing else is said. */
   makeDht(options: DhtNodeOptions = {}): Dht {
-    const { at, hostOptions, isAdaptive = false, ...rest } = options;
+    const { at, hostOptions, isAdaptive = false, runtime, ...rest } = options;
     const role = isAdaptive ? {} : { ephemeral: true };
     const host = at ?? this.host(hostOptions);
     const random = this.runtime.random.fork(`${host.name}/${this.dhts.length}`);
     const bootstrap = this.dhts.length === 0 ? false : [this.dhtAddress(this.dhts[0]!)];
-    const dht = new Dht({ ...this.runtime, random }, host, {
+    const dht = new Dht(runtime ?? { ...this.runtime, random }, host, {
       bootstrap,
       ...role,
       port: PORT,

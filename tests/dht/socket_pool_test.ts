@@ -50,6 +50,78 @@ test("D4: half-open sockets are 32 in all, 4 for one key, 16 for one host, and t
   assert.equal(pool.halfOpenCount, 32);
 });
 
+/** A pool whose half-open sockets are all taken, each seen by enough nodes to be shared. */
+async function fullPool() {
+  const bench = newPool();
+  const leases = [];
+  for (let i = 0; i < 32; i++) {
+    const lease = await bench.pool.acquire(purpose(i, `11.0.1.${i}`));
+    for (let n = 0; n < 5; n++) {
+      lease.addSample({ seenAs: SEEN_AS, node: SocketAddress.of(`12.0.0.${n}`, 1) });
+    }
+    leases.push(lease);
+  }
+  return { ...bench, leases };
+}
+
+const SEEN_AS = SocketAddress.of("11.9.9.9", 99);
+
+test("D4: beyond 32 half-open sockets attempts share them, evenly, if the NAT in front is known", async () => {
+  const { pool, leases } = await fullPool();
+  const shared = await Promise.all(
+    Array.from({ length: 64 }, (_, i) => pool.acquire(purpose(100 + i, `11.0.2.${i}`))),
+  );
+  assert.equal(pool.size, 32);
+  for (const { socket } of leases) {
+    assert.equal(shared.filter((lease) => lease.socket === socket).length, 2);
+  }
+  assert.deepEqual(shared[0]!.takeSamples()[4], { seenAs: SEEN_AS, node: SocketAddress.of("12.0.0.4", 1) });
+  assert.deepEqual([shared[0]!.takeSamples(), leases[0]!.takeSamples()], [[], []]);
+  for (const lease of [...leases, ...shared]) lease.release();
+  assert.deepEqual([pool.size, pool.halfOpenCount], [0, 0]);
+  assert.equal((await fullPool()).pool.hasRoom("11.0.2.1"), true);
+});
+
+test("D4: a socket that nothing is known about, and one with a peer of the same host, are not shared", async () => {
+  const { pool } = newPool();
+  const leases = await Promise.all(
+    Array.from({ length: 32 }, (_, i) => pool.acquire(purpose(i, `11.0.1.${i}`))),
+  );
+  assert.equal(pool.hasRoom("11.0.2.1"), false);
+  for (let n = 0; n < 4; n++) {
+    leases[7]!.addSample({ seenAs: SEEN_AS, node: SocketAddress.of(`12.0.0.${n}`, 1) });
+  }
+  assert.equal(pool.hasRoom("11.0.1.7"), false);
+  await assert.rejects(pool.acquire(purpose(99, "11.0.1.7")), isLimit);
+  await assert.rejects(pool.acquire(purpose(99)), isLimit);
+  assert.equal((await pool.acquire(purpose(99, "11.0.2.1"))).socket, leases[7]!.socket);
+});
+
+test("D4: a punch goes to whoever waits for its host, and the socket of a connection gets no more users", async () => {
+  const { pool, leases, binder } = await fullPool();
+  const late = await pool.acquire(purpose(99, "11.0.2.1"));
+  const first = leases[0]!;
+  assert.equal(late.socket, first.socket);
+  const punches: string[] = [];
+  first.onPunch = (from) => punches.push(`first ${from}`);
+  late.onPunch = (from) => punches.push(`late ${from}`);
+  const punch = (from: string) => first.socket.onDatagram!(new Uint8Array(1), SocketAddress.parse(from));
+  punch("11.0.2.1:5");
+  punch("11.0.1.0:6");
+  punch("11.0.7.7:7");
+  assert.deepEqual(punches, ["late 11.0.2.1:5", "first 11.0.1.0:6", "first 11.0.7.7:7"]);
+  late.confirm();
+  assert.equal(pool.halfOpenCount, 31);
+  const fresh = await pool.acquire(purpose(98, "11.0.3.1"));
+  assert.equal(pool.size, 33);
+  first.release();
+  punch("11.0.1.0:8");
+  assert.equal(punches.at(-1), "late 11.0.1.0:8");
+  late.release();
+  assert.deepEqual([binder.closed, pool.size], [[first.socket], 32]);
+  assert.notEqual(fresh.socket, first.socket);
+});
+
 test("D4: a confirmed or closed socket makes room, and so does one that could not be bound", async () => {
   const { pool, binder } = newPool();
   const leases = await Promise.all([1, 2, 3, 4].map(() => pool.acquire(purpose(1))));

@@ -19,6 +19,8 @@ export interface FaultScene {
   readonly others: readonly SimulatedHost[];
   /** What links to the core are like without a fault. */
   readonly wan: LinkConditions;
+  /** When the first fault may happen, in milliseconds of the clock; 0 by default. */
+  readonly fromMs?: number;
   /** When the last fault must be over, in milliseconds of the clock. */
   readonly untilMs: number;
 }
@@ -61,8 +63,9 @@ function linksOf(host: SimulatedHost): SimulatedLink[] {
 export function scheduleFaults(random: Random, scene: FaultScene): string[] {
   const descriptions: string[] = [];
   for (let left = random.below(MAX_FAULTS); left > 0; left--) {
-    const from = random.below(scene.untilMs);
-    const to = Math.min(from + 100 + random.below(MAX_FAULT_MS), scene.untilMs);
+    const { fromMs = 0, untilMs } = scene;
+    const from = fromMs + random.below(untilMs - fromMs);
+    const to = Math.min(from + 100 + random.below(MAX_FAULT_MS), untilMs);
     const fault = FAULTS[random.below(FAULTS.length)]!;
     const victim = scene.victims[random.below(scene.victims.length)]!;
     descriptions.push(`${fault(random, scene, victim, from, to)} from ${from} to ${to} ms`);
@@ -76,7 +79,7 @@ const FAULTS: readonly Fault[] = [
   function partition(random, { clock, network, others }, victim, from, to) {
     const direction = random.chance(1, 3) ? "a-to-b" : "both";
     clock.schedule(from, () => {
-      const parted = network.partition([victim], others, direction);
+      const parted = network.partition([victim], others.filter((other) => other !== victim), direction);
       clock.schedule(to, () => parted.heal());
     });
     return `partition (${direction}) of ${victim.name}`;

@@ -21,7 +21,10 @@ import {
 } from "./rig.ts";
 
 /** A transport that fails at once, and notes when it was asked to dial. */
-function refusing(world: World, code: "CONNECTION_REFUSED" | "HOLEPUNCH_ABORTED" = "CONNECTION_REFUSED") {
+function refusing(
+  world: World,
+  code: "CONNECTION_REFUSED" | "HOLEPUNCH_ABORTED" | "TRY_LATER" = "CONNECTION_REFUSED",
+) {
   const dials: { readonly at: number; readonly relayThrough: unknown }[] = [];
   const transport: PeerTransport = {
     scheme: "void",
@@ -118,6 +121,27 @@ test("W4: a peer that never answers is dialed after 5, 15 and 15 seconds, and th
     assert.equal(lone.swarm.peers.length, 0, "what is given up is forgotten");
     await world.until(session.refresh());
     assert.equal(dials.length, 5, "what is found again is dialed again");
+  }));
+
+test("W4: a peer that is too busy is dialed every few seconds, twenty times, before that counts as a failure", () =>
+  inWorld(async (world) => {
+    const { dials, transport } = refusing(world, "TRY_LATER");
+    const lone = world.peer({
+      transports: [transport],
+      discoveries: [{
+        async *lookup() {
+          yield ghost(9, "void:1");
+        },
+        announce: () => Promise.reject(new Error("unused")),
+      }],
+    });
+    lone.swarm.join(TOPIC, { server: false });
+    await world.run(300_000);
+    const all = pauses(dials);
+    assert.equal(all.length, 20 + 3);
+    for (const pause of all.slice(0, 20)) assertBetween(pause, 3_000, 5_000);
+    assertBetween(all[20], 5_000, 6_000);
+    assertBetween(all[22], 15_000, 17_000);
   }));
 
 test("W4: a connection that breaks is back after a second, and its failures are forgotten once it lasts", () =>

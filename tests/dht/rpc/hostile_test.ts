@@ -1,12 +1,14 @@
 /** What strangers can do to a node, and through it to others: `docs/spec/dht-rpc.md` section 8. */
 import assert from "node:assert/strict";
-import { Command, CREDIT_BURST_BYTES } from "../../../dht/rpc/constants.ts";
+import { Command, CREDIT_BURST_BYTES, MAX_CANDIDATES } from "../../../dht/rpc/constants.ts";
 import type { IncomingRequest } from "../../../dht/rpc/incoming_request.ts";
 import { RpcMachine } from "../../../dht/rpc/rpc_machine.ts";
 import { resolveOptions } from "../../../dht/rpc/rpc_options.ts";
 import { encodeRequest } from "../../../dht/rpc/messages.ts";
 import { SeededRandom } from "../../../core/runtime/virtual.ts";
 import { SocketAddress } from "../../../encoding/address.ts";
+import { encode } from "../../../encoding/codec.ts";
+import { uint32 } from "../../../encoding/fixed.ts";
 import { test } from "../../harness.ts";
 import { runLyingNetwork } from "../../sim/scenarios/lying_nodes.ts";
 import { crypto, Peer, PORT, World } from "./support.ts";
@@ -243,6 +245,48 @@ test("D3: newcomers of one subnet that never answer do not keep others out", asy
   await world.pass(200);
   assert.deepEqual(node.toArray().map(String), [newcomer.address.toString()]);
   for (const { socket } of [...ghosts, newcomer]) await socket.close();
+  await world.close();
+});
+
+test("D3: of delayed pings 1,024 wait, 16 for one source", () => {
+  const { machine, drain } = lonelyMachine();
+  const socket = machine.serverSocket!;
+  const request = { to: socket.address, isInternal: true, command: Command.DelayedPing };
+  const bytes = encodeRequest({ tid: 1, ...request, value: encode(uint32, 5000) });
+  for (let i = 0; i < 1000; i++) machine.handleDatagram(1, bytes, SocketAddress.of("30.0.0.1", 9), socket);
+  machine.handleTimeout(5001);
+  assert.equal(drain(5001), 16);
+  for (let i = 0; i < 20_000; i++) {
+    machine.handleDatagram(5001, bytes, SocketAddress.v4(0x1e000000 + (i % 5000) * 7, 9), socket);
+  }
+  machine.handleTimeout(10_001);
+  assert.equal(drain(10_001), 1024);
+  machine.close(10_002);
+  assert.equal(machine.nextTimeout(), Infinity);
+});
+
+test("D3: a query to which liars name nodes without end looks at 2,000 of them, and ends", async () => {
+  const world = new World("endless");
+  const liars = await Promise.all(Array.from({ length: 100 }, () => Peer.open(world)));
+  let named = 0;
+  for (const liar of liars) {
+    liar.onRequest = ({ tid }, from) => {
+      // Each reply names others of the hundred, and ghosts.
+      const closerNodes = Array.from(
+        { length: 20 },
+        (_, i) =>
+          i < 10 ? liars[(named + i) % 100]!.address : SocketAddress.v4(0x32000000 + 256 * (named + i), PORT),
+      );
+      named += 20;
+      liar.reply(from, tid, { id: liar.id, closerNodes });
+    };
+  }
+  const client = world.make({ nodes: liars.slice(0, 5).map(({ address }) => address), ephemeral: true });
+  await world.go(client.open().then(() => client.ready()));
+  const before = client.stats.requests.total;
+  await world.go(client.findNode(target).finished());
+  assert.ok(client.stats.requests.total - before <= MAX_CANDIDATES, "requests of one query");
+  for (const { socket } of liars) await socket.close();
   await world.close();
 });
 

@@ -522,6 +522,27 @@ test("R10: a node that knows nobody goes on looking for its bootstrap nodes", as
   await world.close();
 });
 
+test("R10: a burst of loss at the start costs seconds, and one that lasts is met with ever longer pauses", async () => {
+  const world = new World();
+  const first = await world.bootstrapper();
+  const [bootstrap, host] = [[world.addressOf(first)], world.host()];
+  const node = world.make({ bootstrap, at: host });
+  host.setDown(true);
+  await world.go(node.open().then(() => node.ready()));
+  assert.equal(node.size, 0);
+  host.setDown(false);
+  await world.pass(3000);
+  assert.equal(node.size, 1);
+  await world.go(first.close());
+  await world.pass(600_000);
+  assert.equal(node.size, 0);
+  const before = node.stats.queries.total;
+  await world.pass(600_000);
+  const queries = node.stats.queries.total - before;
+  assert.ok(queries >= 14 && queries <= 16, `${queries} queries in ten minutes`);
+  await world.close();
+});
+
 test("R11: who names a dead node is told, and asks it himself; nobody else can be made to", async () => {
   const world = new World();
   const nodes = await world.swarm(12);

@@ -25,6 +25,7 @@ import {
   type LinkConditions,
   type SimulatedHost,
   SimulatedNetwork,
+  type SimulatedNetworkOptions,
 } from "../../../transports/memory/mod.ts";
 import { UdxEndpoint } from "../../../transports/udx/mod.ts";
 
@@ -89,10 +90,15 @@ export class World {
   readonly hosts = new Map<Rpc, SimulatedHost>();
   #spread = 0;
 
-  constructor(seed: string | number = 1, wan: LinkConditions = { latencyMs: 10 }) {
+  constructor(
+    seed: string | number = 1,
+    wan: LinkConditions = { latencyMs: 10 },
+    network: Partial<SimulatedNetworkOptions> = {},
+  ) {
     this.random = new SeededRandom(seed);
-    this.runtime = { clock: this.clock, random: this.random.fork("runtime"), crypto };
-    this.network = new SimulatedNetwork({ clock: this.clock, random: this.random.fork("network"), wan });
+    const { clock } = this;
+    this.runtime = { clock, random: this.random.fork("runtime"), crypto };
+    this.network = new SimulatedNetwork({ clock, random: this.random.fork("network"), wan, ...network });
   }
 
   /** A public host of its own /24, so that the rule of few nodes per subnet does not matter. */
