@@ -61,6 +61,7 @@ const ROWS: Readonly<Record<string, readonly string[]>> = {
     ...pairs("open/eim-restricted", HOME),
   ],
   renumber: [...ACCESS, "--hold", "45", "--event", "right:renumber@8", ...pairs("open/eim-restricted", HOME)],
+  "renumber-server": [...ACCESS, "--hold", "45", "--event", "left:renumber@8", ...pairs(HOME)],
   tcp: [...ACCESS, ...pairs("open/udp-blocked", "open/open", HOME)],
   relay: [...ACCESS, ...pairs("symmetric/symmetric", HOME, "udp-blocked/open")],
 };
@@ -116,6 +117,8 @@ interface Cast {
   readonly server: string;
   readonly client: string;
 }
+/** More than a row has pairs: each of them takes a seed. */
+const SEEDS_PER_ROW = 100;
 const REFERENCE: Cast = { relay: "reference", server: "reference", client: "reference" };
 
 const state = mkdtempSync(join(tmpdir(), "hypha-natlab-"));
@@ -132,12 +135,13 @@ function command(cast: Cast, part: keyof Cast, args: string): string[] {
 
 const fileOf = ({ server, client }: Cast, row: string) => join(out, `${server}-${client}-${row}.jsonl`);
 
-async function runRow(cast: Cast, row: string, runs: string): Promise<void> {
+/** `seed` is that of the loss: the same for all who are to be compared. */
+async function runRow(cast: Cast, row: string, runs: string, seed = 1): Promise<void> {
   console.error(`--- ${row}: server ${cast.server}, client ${cast.client}`);
   const tcp = row === "tcp" ? " --tcp" : "";
   const args = [
     ...ROWS[row]!,
-    ...["--runs", runs, "--out", fileOf(cast, row)],
+    ...["--runs", runs, "--seed", String(seed), "--out", fileOf(cast, row)],
     ...command(cast, "server", `{relayflag}${tcp}`),
     ...command(cast, "client", `--key {key} --timeout {timeout} --hold {hold} {relayflag}${tcp}`),
     ...row === "relay" ? command(cast, "relay", "--host {host}") : [],
@@ -150,8 +154,8 @@ let known = join(lab, "reference.json");
 for (const row of names) {
   if (!values.beside) await runRow(values, row, values.runs);
   for (let i = 0; values.beside && i < Number(values.runs); i++) {
-    await runRow(values, row, "1");
-    await runRow(REFERENCE, row, "1");
+    await runRow(values, row, "1", 1 + SEEDS_PER_ROW * i);
+    await runRow(REFERENCE, row, "1", 1 + SEEDS_PER_ROW * i);
   }
 }
 const report = join(lab, "report.mjs");
