@@ -34,6 +34,9 @@ const FREE_PORTS = 65_536 - FIRST_FREE_PORT;
 /** Ports that are tried when any will do. */
 const PORT_TRIES = 8;
 
+/** Connections of others under a topic, each of which may bring some memory with it. */
+const MAX_STRANGERS = 64;
+
 /** Where a {@linkcode CliNode} can be dialed. */
 export interface Place extends PeerRecord {
   /** Whether the DHT leads to it, so that the key is enough. */
@@ -132,6 +135,7 @@ export class CliNode implements AsyncDisposable {
       discoveries: this.#mdns === undefined ? [] : [this.#mdns],
       keyPair: this.#keyPair,
       channels: true,
+      maxServerConnections: MAX_STRANGERS,
       ...(this.#options.relay === undefined ? {} : { relayThrough: () => this.#options.relay }),
       ...(this.#dht === undefined ? {} : { dht: unhurried(this.runtime.clock, this.#dht) }),
     });

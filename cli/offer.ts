@@ -61,11 +61,16 @@ export class Offer {
 
   /** Offers the file to the peer of a connection. */
   take(connection: Connection): void {
-    if (this.#isClosed || this.#arrived.size >= MAX_WAITING) {
-      connection.abort(new ConnectError("CONNECTION_REFUSED", "Too many wait for the file"));
+    let channel: FileChannel;
+    try {
+      if (this.#isClosed || this.#arrived.size >= MAX_WAITING) {
+        throw new ConnectError("CONNECTION_REFUSED", "Too many wait for the file");
+      }
+      channel = new FileChannel(connection, "send");
+    } catch (error) {
+      connection.abort(error);
       return;
     }
-    const channel = new FileChannel(connection, "send");
     this.#arrived.set(channel, "silent");
     const forget = () => void this.#arrived.delete(channel);
     connection.closed.then(forget, forget);

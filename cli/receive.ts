@@ -100,10 +100,10 @@ async function firstOffer(
   let isFound = false;
   swarm.on("connection", ({ detail: { connection, peer } }) => {
     if (isFound) return;
-    const channel = new FileChannel(connection, "receive");
-    channel.isMatched.then(async (isSender) => {
+    const consider = async () => {
+      const channel = new FileChannel(connection, "receive");
       // The others want to receive as well.
-      if (!isSender) return;
+      if (!await channel.isMatched) return;
       const offer = await offerOf(channel, () => {});
       if (!isFound) {
         isFound = true;
@@ -112,7 +112,8 @@ async function firstOffer(
       }
       peer.isReconnecting = false;
       await turnAway(channel, "TAKEN", "it takes the file of another sender");
-    }).catch((error) => {
+    };
+    consider().catch((error) => {
       // Another sender may come; this one is left alone if it cannot be understood.
       if (error instanceof ProtocolError) peer.isReconnecting = false;
       connection.abort(error);
