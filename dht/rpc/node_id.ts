@@ -15,7 +15,8 @@ export function nodeId(crypto: CryptoProvider, address: SocketAddress): Uint8Arr
   const { bits, port } = address;
   const out = new Uint8Array(ID_BYTES);
   crypto.hash(out, [Uint8Array.of(bits >>> 24, bits >>> 16, bits >>> 8, bits, port, port >>> 8)]);
-  return out;
+  // A copy: what native code has written to has memory of its own outside of the heap, small pieces of which add up in a table.
+  return out.slice();
 }
 
 /** Below zero if `a` is nearer to `target` than `b`, above zero if it is farther, 0 if they are the same key. */
