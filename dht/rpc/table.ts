@@ -34,8 +34,8 @@ function hasRoom(nodes: readonly RoutingNode[], subnet: number): boolean {
 }
 
 /**
- * The nodes of a bucket, nearest to `target` first. By insertion, on the first bits of the distance: for 20 nodes it takes a fifth of
- * the time of a sort that calls back, and every reply with nodes comes by here.
+ * The nodes of a bucket, nearest to `target` first. By insertion, on the first bits of the distance: for 20 nodes it takes
+ * a fifth of the time of a sort that calls back, and every reply with nodes comes by here.
  */
 function byDistance(bucket: readonly RoutingNode[], target: Uint8Array): RoutingNode[] {
   const start = idPrefix(target);

@@ -1,7 +1,8 @@
 /**
- * How long a node takes from nothing to a connection, in a simulated network as wide as the world (`world.ts`): when it starts for
- * the first time and knows three bootstrap nodes, and when it has kept its routing table, knows no bootstrap nodes, and a tenth of the
- * network has gone since. The milliseconds are virtual and depend on the seed alone; the reference cannot run under this clock.
+ * How long a node takes from nothing to a connection, in a simulated network as wide as the world (`world.ts`): when it
+ * starts for the first time and knows three bootstrap nodes, and when it has kept its routing table, knows no bootstrap
+ * nodes, and a tenth of the network has gone since. The milliseconds are virtual and depend on the seed alone; the
+ * reference cannot run under this clock.
  *
  *     deno run -A tests/bench/dht_start_bench.ts [--quick]
  */

@@ -1,6 +1,6 @@
 /**
- * A network as wide as the world, under a virtual clock: hosts in ten cities, whose round trips are as measured. Nothing is lost, and
- * nobody is behind a router: what is left is distance. The same seed gives the same milliseconds.
+ * A network as wide as the world, under a virtual clock: hosts in ten cities, whose round trips are as measured. Nothing is
+ * lost, and nobody is behind a router: what is left is distance. The same seed gives the same milliseconds.
  */
 import type { Clock, Random } from "../../core/runtime/runtime.ts";
 import { SocketAddress } from "../../encoding/address.ts";
@@ -26,9 +26,9 @@ export const CITIES = [
 ] as const;
 
 /**
- * Milliseconds there and back between data centres in these cities, each row from the diagonal on: averages of 27 July to 25 August
- * 2024, as IBM Cloud publishes them (its documentation of VPC, "Network latency"). The diagonal is the mean between two data centres of
- * Dallas.
+ * Milliseconds there and back between data centres in these cities, each row from the diagonal on: averages of 27 July to
+ * 25 August 2024, as IBM Cloud publishes them (its documentation of VPC, "Network latency"). The diagonal is the mean
+ * between two data centres of Dallas.
  */
 const ROUND_TRIPS: readonly (readonly number[])[] = [
   [2, 34, 31, 123, 113, 119, 150, 186, 143, 146],
