@@ -3,7 +3,7 @@ import type { KeyPair } from "../core/runtime/crypto_provider.ts";
 import { randomKeyPair } from "../core/crypto/keys.ts";
 import type { Runtime } from "../core/runtime/runtime.ts";
 import type { Tracer } from "../core/runtime/trace.ts";
-import type { SocketAddress } from "../encoding/address.ts";
+import { SocketAddress } from "../encoding/address.ts";
 import {
   BOOTSTRAP_NODES,
   DEFAULT_PORT,
@@ -65,16 +65,15 @@ export interface DhtConfig {
  * Nodes of a test network that once got mixed in with the public one by accident; they give outdated answers (hyperdht 6.34.0,
  * index.js, `filterNode`).
  */
-const MISLED_HOSTS: ReadonlySet<string> = new Set([
-  "134.209.28.98:49738",
-  "167.99.142.185:49738",
-  "35.233.47.252:9400",
-]);
-const MISLED_HOST = "150.136.142.116";
+const MISLED_NODES: ReadonlySet<number | string> = new Set(
+  ["134.209.28.98:49738", "167.99.142.185:49738", "35.233.47.252:9400"]
+    .map((text) => SocketAddress.parse(text).key),
+);
+const MISLED_HOST = SocketAddress.of("150.136.142.116", 0).bits;
 
-/** Whether a node is worth asking, by default. */
+/** Whether a node is worth asking, by default. Asked of every node that others name, so that it makes no text. */
 export function isWorthAsking(address: SocketAddress): boolean {
-  return address.host !== MISLED_HOST && !MISLED_HOSTS.has(address.toString());
+  return !MISLED_NODES.has(address.key) && !(address.family === 4 && address.bits === MISLED_HOST);
 }
 
 function atLeast(name: string, value: number, min: number): number {

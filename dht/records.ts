@@ -234,8 +234,7 @@ export class RecordStore {
 
   /** The way to the peer whose key hashes to `target`. */
   forward(now: number, target: Uint8Array): Forward | undefined {
-    const key = toHex(target);
-    return this.#pinned.get(key) ?? this.#forwards.get(now, key);
+    return this.#forward(now, toHex(target));
   }
 
   /** Makes a peer of this node known; nobody's announcement replaces it. */
@@ -248,10 +247,14 @@ export class RecordStore {
     this.#pinned.delete(toHex(target));
   }
 
+  #forward(now: number, key: string): Forward | undefined {
+    return this.#pinned.get(key) ?? this.#forwards.get(now, key);
+  }
+
   #lookup(now: number, target: Uint8Array): Uint8Array | undefined {
     const key = toHex(target);
     const records = this.#topics.pick(now, key, MAX_LOOKUP_PEERS);
-    const forward = this.forward(now, target);
+    const forward = this.#forward(now, key);
     if (forward !== undefined && records.length < MAX_LOOKUP_PEERS) records.push(forward.record);
     if (records.length === 0) return undefined;
     // The bytes of a `lookupReply`, without taking the records apart.

@@ -1,7 +1,7 @@
 /** A node that this node knows, and when it heard of it. */
 import type { SocketAddress } from "../../encoding/address.ts";
 import { SAMPLE_MS } from "./constants.ts";
-import { subnetOf } from "./node_id.ts";
+import { idPrefix, subnetOf } from "./node_id.ts";
 
 /**
  * An entry of the routing table. Times are whole milliseconds of the clock in use: fractions, or an infinity, would cost 16 bytes
@@ -10,6 +10,8 @@ import { subnetOf } from "./node_id.ts";
 export class RoutingNode {
   /** Its id, 32 bytes. */
   readonly id: Uint8Array;
+  /** The beginning of the id: see {@linkcode idPrefix}. */
+  readonly prefix: number;
   /** Its address. */
   readonly address: SocketAddress;
   /** Its /24, or -1: see {@linkcode subnetOf}. */
@@ -28,6 +30,7 @@ export class RoutingNode {
   /** A node that was heard of at `now`. */
   constructor(id: Uint8Array, address: SocketAddress, now: number) {
     this.id = id;
+    this.prefix = idPrefix(id);
     this.address = address;
     this.subnet = subnetOf(address);
     this.addedAt = this.pingedAt = Math.floor(now);

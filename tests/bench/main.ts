@@ -1,6 +1,8 @@
 /**
  * Ours against the reference: `deno task bench [--json] [--quick] [--rounds N] [--runtime deno|node] [NAME...]`.
  *
+ * `dht` stands for all benchmarks whose names begin with `dht_`, and so on.
+ *
  * A benchmark NAME is a pair of programs that do the same work and print the same lines: `NAME_bench.ts` here and
  * `bench_NAME.mjs` beside the reference peers. Each runs under Deno and under the oldest supported Node, where ours is the
  * built npm package. All sides take turns within a round, so that a busy minute of the machine hits them alike; what counts is
@@ -104,7 +106,8 @@ function say(text: string): void {
 
 const known = readdirSync(new URL("./", import.meta.url))
   .flatMap((file) => /^(.+)_bench\.ts$/.exec(file)?.[1] ?? []).toSorted();
-const unknown = positionals.filter((name) => !known.includes(name));
+const named = (wanted: string) => known.filter((name) => name === wanted || name.startsWith(`${wanted}_`));
+const unknown = positionals.filter((wanted) => named(wanted).length === 0);
 if (unknown.length > 0) {
   console.error(`There is no benchmark ${unknown.join(", ")}; there are ${known.join(", ")}`);
   Deno.exit(1);
@@ -113,7 +116,9 @@ const comparisons: Comparison[] = [];
 try {
   say("building the npm package");
   prepareNode();
-  for (const name of positionals.length > 0 ? positionals : known) comparisons.push(...runBench(name));
+  for (const name of positionals.length > 0 ? positionals.flatMap(named) : known) {
+    comparisons.push(...runBench(name));
+  }
 } finally {
   say("");
   Deno.removeSync(temporary, { recursive: true });
