@@ -310,6 +310,7 @@ export class AcceptDriver implements RoutedServer {
     const { stream, keys, meeting, movable } = attempt;
     if (stream === undefined || keys === undefined || from.port === 0) return false;
     if (meeting?.handleStrayPacket(socket, from) === true) return true;
+    if (meeting?.isEarly(from) === true) return false;
     if (attempt.isRelayed) return false;
     if (movable !== undefined && attempt.isSettled) {
       return movable.mobility.handleStrayPacket(socket, from, packet);

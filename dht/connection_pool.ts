@@ -20,7 +20,7 @@ export interface ConnectionPoolEvents {
 /** See the head of the file. */
 export class ConnectionPool extends TypedEventTarget<ConnectionPoolEvents> {
   readonly #open = new Map<string, DhtConnection>();
-  readonly #dialing = new Map<string, Promise<DhtConnection>>();
+  readonly #dialing = new Map<string, PromiseWithResolvers<DhtConnection>>();
 
   /** How many peers are being dialed. */
   get connecting(): number {
@@ -53,14 +53,14 @@ export class ConnectionPool extends TypedEventTarget<ConnectionPoolEvents> {
     const key = toHex(publicKey);
     const open = this.#open.get(key);
     if (open !== undefined) return Promise.resolve(open);
-    let dialing = this.#dialing.get(key);
-    if (dialing === undefined) {
-      dialing = start().then((connection) => this.#admit(connection)).finally(() =>
-        this.#dialing.delete(key)
-      );
-      this.#dialing.set(key, dialing);
-    }
-    return dialing;
+    const dialing = this.#dialing.get(key);
+    if (dialing !== undefined) return dialing.promise;
+    const result = Promise.withResolvers<DhtConnection>();
+    this.#dialing.set(key, result);
+    start().then((connection) => this.#admit(connection)).then(result.resolve, result.reject).finally(() =>
+      this.#dialing.delete(key)
+    );
+    return result.promise;
   }
 
   /** Keeps one of two connections to the same peer, and returns it. */
@@ -79,6 +79,8 @@ export class ConnectionPool extends TypedEventTarget<ConnectionPoolEvents> {
       if (this.#open.get(key) === connection) this.#open.delete(key);
     };
     connection.closed.then(forget, forget);
+    // A dial of ours will lose against this one: whoever waits for it need not wait until it has.
+    if (!connection.isInitiator && !isOurKeySmaller(connection)) this.#dialing.get(key)?.resolve(connection);
     this.emit("connection", { connection });
     return connection;
   }
@@ -86,6 +88,9 @@ export class ConnectionPool extends TypedEventTarget<ConnectionPoolEvents> {
 
 function prefersNew(fresh: DhtConnection, existing: DhtConnection): boolean {
   if (fresh.isInitiator === existing.isInitiator) return true;
-  const isOurKeySmaller = compare(fresh.publicKey, fresh.remotePublicKey) < 0;
-  return fresh.isInitiator === isOurKeySmaller;
+  return fresh.isInitiator === isOurKeySmaller(fresh);
+}
+
+function isOurKeySmaller({ publicKey, remotePublicKey }: DhtConnection): boolean {
+  return compare(publicKey, remotePublicKey) < 0;
 }

@@ -128,6 +128,7 @@ export class Dial {
   /** A packet of the peer has come from where the stream does not send to: the peer knows a way to us. */
   #onStrayPacket(socket: UdxSocket, from: SocketAddress, packet: Uint8Array): boolean {
     if (this.#meeting?.handleStrayPacket(socket, from) === true) return true;
+    if (this.#meeting?.isEarly(from) === true) return false;
     if (this.#keeper !== undefined) return this.#keeper.handleStrayPacket(socket, from, packet);
     if (this.#run.isDone || this.#meeting?.isStarted === true) return false;
     const isPunched = this.#run.punch.owns(socket);

@@ -41,6 +41,7 @@ export class RelayMeeting {
   readonly #stats: DhtContext["stats"]["relaying"];
   readonly #abort = new AbortController();
   readonly #timer: Timer;
+  #relay: RelayRoute | undefined;
   #route: RelayedRoute | undefined;
   #isDirect = false;
   #isOver = false;
@@ -87,6 +88,14 @@ export class RelayMeeting {
     return this.#route?.move(socket, address) ?? false;
   }
 
+  /**
+   * Whether a packet for the stream comes from the relay before the stream is to go through it: the peer was quicker to hear that
+   * both are there. It shows no way that leads to the peer's own stream.
+   */
+  isEarly(from: SocketAddress): boolean {
+    return !this.isStarted && !this.#isOver && this.#relay?.path.address?.equals(from) === true;
+  }
+
   /** See {@linkcode RelayedRoute.handleStrayPacket}. */
   handleStrayPacket(socket: UdxSocket, from: SocketAddress): boolean {
     return this.#route?.handleStrayPacket(socket, from) ?? false;
@@ -104,7 +113,7 @@ export class RelayMeeting {
     const { dialRelay, relay: { publicKey, token }, isInitiator, stream, remoteId } = this.#options;
     const { signal } = this.#abort;
     try {
-      const relay = await dialRelay(publicKey, signal);
+      const relay = this.#relay = await dialRelay(publicKey, signal);
       this.#route = await RelayedRoute.prepare({
         ...{ clock, relay, stream, remoteId, token, isInitiator, signal, timeoutMs: RELAY_MEETING_MS },
         onState: () => this.#onState(),

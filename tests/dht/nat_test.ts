@@ -82,6 +82,18 @@ test("H16: the local address that looks most like ours is the reference's choice
   }
 });
 
+test("H16: three equal bytes are as good as can be, and of equals the first is chosen", () => {
+  const choose = (...theirs: string[]) =>
+    matchLanAddress(
+      [SocketAddress.of("192.168.7.5", 1)],
+      theirs.map((host) => SocketAddress.of(host, 2)),
+    )?.host;
+  assert.equal(choose("192.168.9.9", "192.168.7.9"), "192.168.7.9");
+  assert.equal(choose("192.168.7.9", "192.168.7.5"), "192.168.7.9");
+  assert.equal(choose("192.1.1.1", "192.168.1.1", "192.168.2.2"), "192.168.1.1");
+  assert.equal(choose("10.0.0.1"), undefined);
+});
+
 test("H16: reserved and IPv6 addresses are not chosen", () => {
   const mine = [SocketAddress.parse("203.0.113.1:1"), SocketAddress.parse("[fe80::1]:1")];
   const theirs = [SocketAddress.parse("203.0.113.2:1"), SocketAddress.parse("[fe80::2]:1")];

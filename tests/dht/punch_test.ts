@@ -3,10 +3,8 @@ import assert from "node:assert/strict";
 import { SeededRandom } from "../../core/runtime/virtual.ts";
 import { PunchBudget } from "../../dht/punch/budget.ts";
 import {
-  BIRTHDAY_SOCKETS,
   Firewall,
   FIRST_RANDOM_PORT,
-  LOW_TTL,
   MAX_HOSTS,
   MAX_REQUESTS,
   MAX_TARGETS,
@@ -132,7 +130,7 @@ test("H17: the initiator opens its own NAT with few hops to live and asks throug
   assert.deepEqual(take(machine, "socketWanted"), [{ type: "socketWanted", socket: 0, isExtra: false }]);
   machine.socketReady(5, 0, { canSetTtl: true });
   const [round] = take(machine, "round");
-  assert.deepEqual(run(machine, 5, 5), [`5 0 ${PEER} ${LOW_TTL}`]);
+  assert.deepEqual(run(machine, 5, 5), [`5 0 ${PEER} 5`]);
   assert.equal(String(round?.relay), String(RELAY));
   const { firewall, addresses, remoteAddress, punching } = round!.payload;
   assert.deepEqual([firewall, addresses, String(remoteAddress), punching], [
@@ -347,12 +345,12 @@ test("H19: a random NAT opens 256 sockets towards the peer, with few hops first"
   const round = asked(machine, CONSISTENT, true);
   answer(machine, 200, round, CONSISTENT);
   const wanted = take(machine, "socketWanted");
-  assert.equal(wanted.length, BIRTHDAY_SOCKETS - 1);
+  assert.equal(wanted.length, 256 - 1);
   assert.ok(wanted.every(({ isExtra }) => isExtra));
   for (const { socket } of wanted) machine.socketReady(200, socket, { canSetTtl: true });
   const opening = run(machine, 200, 500);
-  assert.equal(new Set(opening.map((line) => line.split(" ")[1])).size, BIRTHDAY_SOCKETS);
-  assert.ok(opening.every((line) => line.endsWith(`${PEER} ${LOW_TTL}`)));
+  assert.equal(new Set(opening.map((line) => line.split(" ")[1])).size, 256);
+  assert.ok(opening.every((line) => line.endsWith(`${PEER} 5`)));
   machine.handlePunch(600, 17, PEER);
   const [connected] = take(machine, "connected");
   assert.equal(connected?.socket, 17);
@@ -368,7 +366,7 @@ test("H19: fresh sockets replace those that nothing came to", () => {
   machine.handlePunch(1000, 17, PEER);
   run(machine, 1000, 3400);
   const done = take(machine, "socketDone").map(({ socket }) => socket);
-  assert.equal(done.length, BIRTHDAY_SOCKETS - 2);
+  assert.equal(done.length, 256 - 2);
   assert.ok(!done.includes(17) && !done.includes(0));
 });
 
@@ -620,7 +618,7 @@ test("H20: the end keeps the socket that the connection is on", () => {
   for (const { socket } of take(machine, "socketWanted")) machine.socketReady(0, socket, { canSetTtl: true });
   machine.finish(100, 99);
   const done = take(machine, "socketDone").map(({ socket }) => socket);
-  assert.equal(done.length, BIRTHDAY_SOCKETS - 1);
+  assert.equal(done.length, 256 - 1);
   assert.ok(!done.includes(99));
 });
 

@@ -92,6 +92,22 @@ test("H21 a server that never punches is reached through its relay", async () =>
   });
 });
 
+test("H21 what comes through the relay before the relay has said so is not taken for a direct way", async () => {
+  for (let seed = 0; seed < 12; seed++) {
+    // What the relay says to one side is overtaken by what it carries, or lost.
+    const world = new ConnectWorld(`early ${seed}`, { latencyMs: 10, reorder: [1, 3], reorderMs: 200 });
+    await world.dhtSwarm(NODES);
+    const { relay, publicKey: relayThrough } = await relayOn(world);
+    const [client, server] = [await world.peer("symmetric"), await world.peer("symmetric")];
+    await world.listen(server, seed % 2 === 0 ? { relayThrough } : {});
+    const { connection } = await world.connect(client, server, seed % 2 === 0 ? {} : { relayThrough });
+    assert.deepEqual(kinds(world, connection), ["relayed", "relayed"], `seed ${seed}`);
+    await world.go(connection.close());
+    relay.destroy();
+    await world.close();
+  }
+});
+
 test("H21 nobody goes to the relay if a side can be reached", async () => {
   await withWorld("reachable", async (world) => {
     const { relay, publicKey: relayThrough } = await relayOn(world);

@@ -66,6 +66,8 @@ export class Child implements AsyncDisposable {
       this.#answers.get(id)?.(answer);
       this.#answers.delete(id);
     }
+    for (const fail of this.#answers.values()) fail({ failure: "the child has ended" } as Answer);
+    this.#answers.clear();
   }
 
   /** Has the child do something. */

@@ -1,6 +1,6 @@
 /** W3 to W9: who is dialed when, how often, and which connection stays. */
 import assert from "node:assert/strict";
-import { ConnectError } from "../../core/runtime/errors.ts";
+import { ConnectError, type ErrorCode } from "../../core/runtime/errors.ts";
 import type { Connection } from "../../core/stream/connection.ts";
 import { Dialer } from "../../transports/dialer.ts";
 import { MemoryTransport } from "../../transports/memory/mod.ts";
@@ -21,10 +21,7 @@ import {
 } from "./rig.ts";
 
 /** A transport that fails at once, and notes when it was asked to dial. */
-function refusing(
-  world: World,
-  code: "CONNECTION_REFUSED" | "HOLEPUNCH_ABORTED" | "TRY_LATER" = "CONNECTION_REFUSED",
-) {
+function refusing(world: World, code: ErrorCode = "CONNECTION_REFUSED") {
   const dials: { readonly at: number; readonly relayThrough: unknown }[] = [];
   const transport: PeerTransport = {
     scheme: "void",
@@ -143,6 +140,22 @@ test("W4: a peer that is too busy is dialed every few seconds, twenty times, bef
     assertBetween(all[20], 5_000, 6_000);
     assertBetween(all[22], 15_000, 17_000);
   }));
+
+test("W3: with peers that were asked for by key, connections count twice, thrice or four times", async () => {
+  for (const [explicit, most] of [[0, 12], [1, 6], [2, 4], [3, 4], [4, 4]] as const) {
+    await inWorld(async (world) => {
+      const crowd = world.crowd(16);
+      for (const { swarm } of crowd) swarm.join(TOPIC, { client: false });
+      const asked = world.crowd(explicit, { discoveries: [] });
+      const client = world.peer({ maxPeers: 12 });
+      for (const one of asked) client.swarm.joinPeer(await world.until(one.swarm.listen()));
+      await world.run(1_000);
+      client.swarm.join(TOPIC, { server: false });
+      await world.run(5_000);
+      assert.equal(client.swarm.connections.size, most, `${explicit} explicit`);
+    }, `${explicit} explicit`);
+  }
+});
 
 test("W4: a connection that breaks is back after a second, and its failures are forgotten once it lasts", () =>
   inWorld(async (world) => {
@@ -475,16 +488,25 @@ test("W7: a ban by hand drops the connection and keeps it from coming back", () 
 test("W8: relays are offered after a failure that they can mend, at once; a function decides for itself", () =>
   inWorld(async (world) => {
     const relays = [keyPair(50).publicKey];
-    const failing = refusing(world, "HOLEPUNCH_ABORTED");
-    const { swarm } = world.peer({ transports: [failing.transport], discoveries: [], relayThrough: relays });
-    swarm.joinPeer(ghost(9, "void:1"));
-    await world.run(3_000);
-    assert.deepEqual(failing.dials.slice(0, 3).map(({ relayThrough }) => relayThrough), [
-      undefined,
-      relays,
-      relays,
-    ]);
-    assertBetween(pauses(failing.dials)[0], 0, 1_500);
+    const codes = [
+      "HOLEPUNCH_ABORTED",
+      "HOLEPUNCH_DOUBLE_RANDOMIZED_NATS",
+      "CANNOT_HOLEPUNCH",
+      "REMOTE_NOT_HOLEPUNCHABLE",
+    ] as const;
+    for (const code of codes) {
+      const failing = refusing(world, code);
+      const { swarm } = world.peer({
+        transports: [failing.transport],
+        discoveries: [],
+        relayThrough: relays,
+      });
+      swarm.joinPeer(ghost(9, "void:1"));
+      await world.run(3_000);
+      const offered = failing.dials.slice(0, 3).map(({ relayThrough }) => relayThrough);
+      assert.deepEqual(offered, [undefined, relays, relays], code);
+      assertBetween(pauses(failing.dials)[0], 0, 1_500);
+    }
 
     const plain = refusing(world);
     const asked: boolean[] = [];

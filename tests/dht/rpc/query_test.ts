@@ -52,6 +52,21 @@ async function joined(world: World, nodes: readonly Rpc[], options: RpcOptions =
   return client;
 }
 
+test("R12: a query asks ten nodes at once", async () => {
+  const world = new World("concurrency");
+  const nodes = await world.swarm(20);
+  const client = await joined(world, nodes, { downHintsPerTick: 0 });
+  for (const node of nodes) await world.go(node.close());
+  const { commands } = client.stats;
+  const before = commands.findNode.sent;
+  const query = client.findNode(world.target("nobody answers"));
+  await world.pass(50);
+  assert.equal(commands.findNode.sent - before, 10);
+  await world.pass(60_000);
+  await query.finished().catch(() => {});
+  await world.close();
+});
+
 test("R12: among 300 nodes a query finds exactly the 20 nearest, in a few round trips", async () => {
   const world = new World("find");
   const nodes = await world.swarm(300);
