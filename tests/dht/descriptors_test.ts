@@ -15,7 +15,7 @@ function command(): string[] {
 }
 
 test(
-  "D4: with 256 file descriptors, and with none left, a flood of handshakes ends no server, and it is dialed afterwards",
+  "D4: with 256 file descriptors, and with eight left, a flood of handshakes ends no server, and it is dialed afterwards",
   async () => {
     const script = `ulimit -n ${MAX_FILES} && exec "$@"`;
     const { stdout } = await promisify(execFile)("sh", ["-c", script, "sh", ...command()]);

@@ -3,9 +3,9 @@
  *
  *     main land: nodes, a client, the bootstrap node ====(cut, one way, flapping)==== island: nodes, a client
  *
- * What must hold. While it is cut: the clients of both sides find nodes among the nearest of those that they reach, if they have seen the
- * network whole before; who starts on the main land does too, even if the bootstrap node answers late. Afterwards: all find the
- * nearest of all.
+ * What must hold. While it is cut: the clients of both sides find nodes among the nearest of those that they reach, if they have
+ * seen the network whole before; who starts on the main land does too, even if the bootstrap node answers late. Afterwards: all
+ * find the nearest of all.
  */
 import { compareDistance } from "../../../dht/rpc/node_id.ts";
 import type { Rpc } from "../../../dht/rpc/rpc.ts";
