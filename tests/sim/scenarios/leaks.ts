@@ -1,6 +1,6 @@
 /**
- * Nodes that connect and close, fail to punch, listen and stop, hundreds of times (L1): afterwards there are as many sockets, timers
- * and entries as before.
+ * Nodes that connect and close, fail to punch, listen and stop, hundreds of times (L1): afterwards there are as many sockets,
+ * streams and timers as before.
  */
 import type { Dht } from "../../../dht/dht.ts";
 import type { RouterType } from "../../../transports/memory/mod.ts";
