@@ -120,6 +120,15 @@ export const DOWN_HINTS_PER_TICK = 50;
  * the limit a single address can be all 20 closest nodes of a key.
  */
 export const MAX_PER_SUBNET = 2;
+/**
+ * Nodes around a key that count although there should be none so near, and how many there may be for each one to be expected: see
+ * `crowd.ts`. The number of nodes is known to a quarter, so that a network without attackers keeps below this.
+ */
+export const CROWD_BASE = 3;
+/** See {@linkcode CROWD_BASE}. */
+export const CROWD_FACTOR = 3;
+/** Replies of nodes near a key that one query keeps, those included that do not count. */
+export const MAX_NEAR_REPLIES = 256;
 /** How often the routing table is handed to its store, in milliseconds. */
 export const SAVE_MS = 600_000;
 /** Nodes that are stored: enough for a start without bootstrap nodes even if most have gone. */

@@ -49,6 +49,8 @@ export interface QueryObserver {
 
 /** What a query needs of the node. */
 export interface QueryHost extends RpcContext {
+  /** Who is known, and how many nodes the network seems to have; `Infinity` = not known. */
+  readonly keeper: { readonly table: { readonly networkSize: number } };
   /** Nodes of the routing table near `target`. */
   closest(target: Uint8Array, count: number): RoutingNode[];
   /** Whether `id` is the node itself. */
@@ -96,7 +98,7 @@ export class QueryMachine implements RequestOwner, BootstrapListener {
     this.config = config;
     this.#observer = observer;
     this.#concurrency = this.#slowConcurrency();
-    this.#closest = new ClosestReplies(config.target);
+    this.#closest = new ClosestReplies(config.target, host.keeper.table.networkSize);
     this.#candidates = new CandidateList(config.target, this.#closest);
   }
 

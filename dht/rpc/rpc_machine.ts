@@ -277,6 +277,7 @@ export class RpcMachine implements Machine<RpcEvent>, PartHosts {
       onReply: (later, running, reply) => observer.onReply(later, running, reply),
       onEnd: (later, ended, reason) => {
         this.#queries.delete(ended);
+        if (reason === undefined && this.isSelf(config.target)) this.keeper.table.isSaturated = true;
         observer.onEnd(later, ended, reason);
       },
     });
@@ -375,7 +376,7 @@ export class RpcMachine implements Machine<RpcEvent>, PartHosts {
     const id = nodeId(this.crypto, address);
     if (equals(id, this.keeper.table.id)) return;
     this.keeper.setId(id);
-    if (this.keeper.isSettled) this.refresh(now);
+    if (this.keeper.isSettled) this.#findNodes(now, id, true, SILENT);
   }
 
   /** See `JoiningHost`. */

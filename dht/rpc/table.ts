@@ -7,6 +7,7 @@
 import type { Random } from "../../core/runtime/runtime.ts";
 import { equals } from "../../encoding/bytes.ts";
 import { K, MAX_PER_SUBNET } from "./constants.ts";
+import { CrowdLimit, distanceFraction } from "./crowd.ts";
 import type { RoutingNode } from "./node.ts";
 import { compareDistance, idPrefix, NO_SUBNET, sharedBits } from "./node_id.ts";
 
@@ -61,7 +62,11 @@ export class RoutingTable {
   readonly id: Uint8Array;
   /** Sparse: bucket i holds the nodes whose ids share i bits with `id`. */
   readonly #buckets: (RoutingNode[] | undefined)[] = [];
+  /** Whether the nodes nearest to {@linkcode id} have been looked for: without them nothing shows how many nodes there are. */
+  isSaturated: boolean = false;
   #size = 0;
+  /** Undefined when the table has changed since it was found out. */
+  #networkSize: number | undefined;
 
   /** An empty table around `id`. */
   constructor(id: Uint8Array) {
@@ -83,6 +88,7 @@ export class RoutingTable {
     if (bucket.length >= K) return "full";
     bucket.push(node);
     this.#size++;
+    this.#networkSize = undefined;
     return "added";
   }
 
@@ -93,7 +99,16 @@ export class RoutingTable {
     if (at === -1) return false;
     bucket!.splice(at, 1);
     this.#size--;
+    this.#networkSize = undefined;
     return true;
+  }
+
+  /**
+   * How many nodes the network seems to have, give or take a quarter: the 20th nearest node to the own id is as far away as it is
+   * because there are so many. `Infinity` for a table of fewer nodes, or one that is not {@linkcode isSaturated}.
+   */
+  get networkSize(): number {
+    return this.isSaturated ? this.#networkSize ??= this.#estimate() : Infinity;
   }
 
   /** The nodes of the bucket that `id` belongs to. */
@@ -102,7 +117,7 @@ export class RoutingTable {
   }
 
   /**
-   * The nodes nearest to `target`, nearest first, at most `count` and at most two of a subnet.
+   * The nodes nearest to `target`, nearest first, at most `count`, at most two of a subnet, and only so many as there can be there.
    *
    * Where a bit of the own id and of the target differ, the bucket of that bit lies on the target's side: these buckets come first,
    * from the first such bit on; then the others from the last bit back. That is the exact order of distances, bucket by bucket.
@@ -110,12 +125,13 @@ export class RoutingTable {
    */
   closest(target: Uint8Array, count: number = K): RoutingNode[] {
     const result: RoutingNode[] = [];
+    const crowd = new CrowdLimit(target, this.networkSize);
     const last = this.#buckets.length - 1;
     for (let i = 0; i <= last && result.length < count; i++) {
-      if (this.#differs(target, i)) this.#take(i, target, count, result);
+      if (this.#differs(target, i)) this.#take(i, target, count, crowd, result);
     }
     for (let i = last; i >= 0 && result.length < count; i--) {
-      if (!this.#differs(target, i)) this.#take(i, target, count, result);
+      if (!this.#differs(target, i)) this.#take(i, target, count, crowd, result);
     }
     return result;
   }
@@ -136,13 +152,23 @@ export class RoutingTable {
     return ((this.id[bit >> 3]! ^ target[bit >> 3]!) & 0x80 >> (bit & 7)) !== 0;
   }
 
-  #take(index: number, target: Uint8Array, count: number, into: RoutingNode[]): void {
+  #estimate(): number {
+    if (this.#size < K) return Infinity;
+    const near: RoutingNode[] = [];
+    for (let i = this.#buckets.length - 1; i >= 0 && near.length < K; i--) {
+      near.push(...this.#buckets[i] ?? []);
+    }
+    near.sort((a, b) => compareDistance(this.id, a.id, b.id));
+    return (K - 1) / distanceFraction(this.id, near[K - 1]!.id);
+  }
+
+  #take(index: number, target: Uint8Array, count: number, crowd: CrowdLimit, into: RoutingNode[]): void {
     const bucket = this.#buckets[index];
     if (bucket === undefined || bucket.length === 0) return;
     const sorted = byDistance(bucket, target);
     for (const node of sorted) {
       if (into.length === count) return;
-      if (hasRoom(into, node.subnet)) into.push(node);
+      if (into.length + 1 <= crowd.at(node.id) && hasRoom(into, node.subnet)) into.push(node);
     }
   }
 }

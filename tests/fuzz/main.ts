@@ -1,8 +1,9 @@
 /**
- * Fuzzes all targets in turn for a while: `deno task fuzz [--seconds N] [--seed S] [--keep] [NAME...]`.
+ * Fuzzes all targets in turn for a while: `deno task fuzz [--seconds N | --runs N] [--seed S] [--keep] [NAME...]`.
  *
- * A NAME takes in the targets that begin with it. What fails is printed with its input, made as short as it gets; `--keep` adds
- * it to `regressions/found.json`, from where every later run of the tests replays it.
+ * A NAME takes in the targets that begin with it. With `--runs` each target gets so many inputs, however long that takes. What
+ * fails is printed with its input, made as short as it gets; `--keep` adds it to `regressions/found.json`, from where every later
+ * run of the tests replays it.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -18,6 +19,7 @@ const { values: options, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     seconds: { type: "string", default: "60" },
+    runs: { type: "string" },
     seed: { type: "string", default: String(Date.now()) },
     keep: { type: "boolean", default: false },
   },
@@ -68,7 +70,9 @@ function tell(failure: Failure): void {
 const names = (await loadTargets()).map(({ name }) => name)
   .filter((name) => positionals.length === 0 || positionals.some((wanted) => name.startsWith(wanted)));
 const shared = new SharedArrayBuffer(SharedNote.SIZE);
-const outcome = await fuzz({ names, seconds: Number(options.seconds), seed: options.seed, shared });
+const runs = options.runs === undefined ? Infinity : Number(options.runs);
+const seconds = options.runs === undefined ? Number(options.seconds) : Infinity;
+const outcome = await fuzz({ names, seconds, runs, seed: options.seed, shared });
 let failed = 0;
 if (Array.isArray(outcome)) {
   for (const { target, executions, milliseconds, failure } of outcome) {

@@ -9,6 +9,8 @@ import { type Failure, shrink, TargetFuzzer } from "./fuzzer.ts";
 export interface FuzzOrder {
   readonly names: readonly string[];
   readonly seconds: number;
+  /** Inputs after which a target has had enough. */
+  readonly runs: number;
   readonly seed: string;
   /** See {@linkcode SharedNote}. */
   readonly shared: SharedArrayBuffer;
@@ -51,7 +53,7 @@ export class SharedNote {
 const SLICE_MS = 50;
 
 /** Runs the targets in turn until their time is over or all have failed. */
-export async function work({ names, seconds, seed, shared }: FuzzOrder): Promise<FuzzReport[]> {
+export async function work({ names, seconds, runs: most, seed, shared }: FuzzOrder): Promise<FuzzReport[]> {
   const note = new SharedNote(shared);
   const targets = (await loadTargets()).filter(({ name }) => names.includes(name));
   const runs = targets.map((target) => {
@@ -60,13 +62,13 @@ export async function work({ names, seconds, seed, shared }: FuzzOrder): Promise
     return { fuzzer, milliseconds: 0, failure: undefined as Failure | undefined };
   });
   const end = performance.now() + seconds * 1000;
-  while (performance.now() < end && runs.some(({ failure }) => failure === undefined)) {
+  const isDue = ({ fuzzer, failure }: typeof runs[number]) =>
+    failure === undefined && fuzzer.executions < most;
+  while (performance.now() < end && runs.some(isDue)) {
     for (const run of runs) {
-      if (run.failure !== undefined) continue;
+      if (!isDue(run)) continue;
       const start = performance.now();
-      do run.failure = run.fuzzer.step(); while (
-        run.failure === undefined && performance.now() - start < SLICE_MS
-      );
+      do run.failure = run.fuzzer.step(); while (isDue(run) && performance.now() - start < SLICE_MS);
       run.milliseconds += performance.now() - start;
     }
   }

@@ -164,6 +164,46 @@ test("W2: answers that come late, twice or for something else change nothing", (
   assert.equal(machine.nextTimeout(), Infinity);
 });
 
+test("F3: whatever comes in whatever order, twice or too late, a topic that is left wants nothing", () => {
+  const chance = new SeededRandom("orders");
+  for (let round = 0; round < 2000; round++) {
+    const machine = new TopicMachine(chance.fork(`${round}`));
+    const ids: number[] = [77];
+    const wishes: string[] = [];
+    let [now, lastId] = [0, 0];
+    const poll = () => {
+      for (let event = machine.pollEvent(); event !== undefined; event = machine.pollEvent()) {
+        wishes.push(event.type);
+        if (!("id" in event)) continue;
+        assert.ok(event.id > lastId, "each wish has an id of its own");
+        ids.push(lastId = event.id);
+      }
+    };
+    const anyId = () => ids[chance.below(ids.length)]!;
+    const inputs: (() => void)[] = [
+      () => machine.setRoles(now, { isServer: chance.chance(1, 2), isClient: chance.chance(1, 2) }),
+      () => machine.refresh(now),
+      () => machine.renew(now, chance.below(100)),
+      () => machine.suspend(),
+      () => machine.resume(now),
+      () => machine.handleAnnounced(now, anyId(), chance.chance(2, 3)),
+      () => machine.handleLookedUp(now, anyId(), chance.chance(2, 3)),
+      () => machine.handleTimeout(now += chance.below(40_000)),
+    ];
+    for (let step = 0; step < 30; step++) {
+      inputs[chance.below(inputs.length)]!();
+      poll();
+    }
+    machine.resume(now);
+    const wasAnnounced = machine.isAnnounced;
+    wishes.length = 0;
+    machine.setRoles(now, { isServer: false, isClient: false });
+    poll();
+    assert.ok(!wasAnnounced || wishes.includes("withdraw"), `round ${round}: what stands is withdrawn`);
+    assert.deepEqual([machine.isAnnounced, machine.nextTimeout()], [false, Infinity], `round ${round}`);
+  }
+});
+
 test("S4: a computer that slept for hours announces and looks again within seconds of waking", () => {
   for (const roles of [BOTH, { isServer: true, isClient: false }, { isServer: false, isClient: true }]) {
     const machine = new TopicMachine(random);

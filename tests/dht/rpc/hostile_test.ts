@@ -313,6 +313,18 @@ test("E1: one address with all its ports does not hide the honest nodes near a k
   assert.ok(right >= 0.99 * lookups, `${right} of ${lookups}`);
 });
 
+test("E1: nor do sixteen addresses in different networks, who own all nodes that are nearest to a key", async () => {
+  const { lookups, right, complaints } = await runLyingNetwork({
+    seed: "sixteen addresses",
+    honest: 150,
+    liars: 0,
+    eclipseHosts: 16,
+    lookups: 8,
+  });
+  assert.deepEqual(complaints, []);
+  assert.equal(right, lookups);
+});
+
 test("E2: with 20 % of the nodes lying, lookups find the nearest honest node at no more than three times the cost", async () => {
   const options = { seed: "liars", honest: 200, liars: 0, eclipseHosts: 0, lookups: 40 };
   const honest = await runLyingNetwork(options);

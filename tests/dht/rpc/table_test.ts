@@ -9,12 +9,14 @@ import {
   MIN_WINDOW,
   SHARED_CREDITS,
 } from "../../../dht/rpc/constants.ts";
+import { ClosestReplies } from "../../../dht/rpc/closest_replies.ts";
 import { Fifo } from "../../../dht/rpc/fifo.ts";
 import { Forwards } from "../../../dht/rpc/forwards.ts";
 import { type Health, NetworkHealth } from "../../../dht/rpc/health.ts";
 import { NatSampler } from "../../../dht/rpc/nat_sampler.ts";
 import { RoutingNode } from "../../../dht/rpc/node.ts";
 import { compareDistance } from "../../../dht/rpc/node_id.ts";
+import type { Reply } from "../../../dht/rpc/outgoing_request.ts";
 import { RequestWindow } from "../../../dht/rpc/request_window.ts";
 import { RttCache } from "../../../dht/rpc/rtt_cache.ts";
 import { SourceCredits } from "../../../dht/rpc/source_credits.ts";
@@ -85,9 +87,53 @@ test("diversity: two nodes of a /24 fit into a bucket and into a result, however
 test("diversity: private and loopback addresses are free of the rule, so that testnets work", () => {
   const table = new RoutingTable(new Uint8Array(32));
   for (let n = 0; n < K; n++) {
-    assert.equal(table.add(nodeWith(Uint8Array.of(0xff, n, ...new Uint8Array(30)), "127.0.0.1")), "added");
+    assert.equal(
+      table.add(nodeWith(Uint8Array.of(0x80 + 6 * n, ...new Uint8Array(31)), "127.0.0.1")),
+      "added",
+    );
   }
   assert.equal(table.closest(randomId()).length, K);
+});
+
+/** An id at a fraction of all distances from the key of zeros. */
+function idAt(fraction: number): Uint8Array {
+  const id = randomId();
+  new DataView(id.buffer).setUint32(0, fraction * 2 ** 32);
+  return id;
+}
+
+test("E1: the number of nodes in a network shows in the table, give or take a third", () => {
+  for (const size of [100, 1000, 5000]) {
+    const table = new RoutingTable(randomId());
+    assert.equal(table.networkSize, Infinity, "nothing is known");
+    for (let i = 0; i < size; i++) table.add(nodeWith(randomId()));
+    assert.equal(table.networkSize, Infinity, "the nearest may be missing");
+    table.isSaturated = true;
+    assert.ok(
+      table.networkSize > 0.6 * size && table.networkSize < 1.6 * size,
+      `${table.networkSize} of ${size}`,
+    );
+  }
+});
+
+test("E1: of nodes that crowd around a key three count, and of honest ones all", () => {
+  const key = new Uint8Array(32);
+  const reply = (id: Uint8Array): Reply => {
+    const from = SocketAddress.v4(0x14000001 + (hosts++ << 8), 1);
+    return { from, id, to: from, closerNodes: [], error: 0, token: undefined, value: undefined, rttMs: 1 };
+  };
+  const closest = new ClosestReplies(key, 1000);
+  const honest = Array.from({ length: 30 }, (_, i) => reply(idAt((i + 1) / 1000)));
+  for (const one of honest) closest.add(one, one.id!);
+  assert.deepEqual(closest.replies, honest.slice(0, K));
+  const crowd = Array.from({ length: 500 }, (_, i) => reply(idAt(i / 1e7)));
+  for (const one of crowd) {
+    if (closest.wouldTake(one.id!, 0)) closest.add(one, one.id!);
+  }
+  assert.deepEqual(closest.replies.slice(0, 3), crowd.slice(0, 3));
+  assert.ok(closest.replies.filter((one) => honest.includes(one)).length >= 14);
+  assert.equal(closest.isFull, true);
+  assert.ok(!closest.isCloser(idAt(0.03)));
 });
 
 test("R14: the sampler agrees with all of up to 3, all but one of 7, all but two of 11, all but three of more", () => {

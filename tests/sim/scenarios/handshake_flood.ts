@@ -21,6 +21,7 @@ import { encode } from "../../../encoding/codec.ts";
 import type { DatagramSocket } from "../../../transports/datagram.ts";
 import { ConnectWorld, pingPong } from "../../dht/connect_rig.ts";
 import { crypto } from "../../dht/rpc/support.ts";
+import { countSockets, type SocketCount } from "../socket_count.ts";
 
 /** What to simulate. */
 export interface HandshakeFlood {
@@ -79,8 +80,7 @@ class FloodRun {
   readonly #failures: string[] = [];
   #server!: Dht;
   #listening!: DhtServer;
-  #open = 0;
-  #mostOpen = 0;
+  #sockets!: SocketCount;
   #sent = 0;
   #bytesOut = 0;
   #bytesBack = 0;
@@ -103,7 +103,7 @@ class FloodRun {
     }
     const connected = await this.#dialUnderFire(clients);
     await world.pass(CALM_MS);
-    const left = this.#open - 2;
+    const left = this.#sockets.open - 2;
     const report = { accepted: world.accepted.length, counters: { ...this.#listening.counters! } };
     for (const flooder of this.#flooders) await flooder.close();
     await world.close();
@@ -114,7 +114,7 @@ class FloodRun {
       ms: this.#ms,
       failures: this.#failures,
       false: report.accepted - connected,
-      sockets: this.#mostOpen,
+      sockets: this.#sockets.most,
       left,
       amplification: this.#bytesBack / this.#bytesOut,
       counters: report.counters,
@@ -124,21 +124,10 @@ class FloodRun {
     };
   }
 
-  /** Counts the sockets of its host. */
   async #makeServer(): Promise<void> {
     const world = this.#world;
     const host = world.host(this.#flood.way === "direct" ? {} : { behind: world.network.router() });
-    const bind = host.bind.bind(host);
-    host.bind = async (options, receiver) => {
-      const socket = await bind(options, receiver);
-      this.#mostOpen = Math.max(this.#mostOpen, ++this.#open);
-      const close = socket.close.bind(socket);
-      socket.close = () => {
-        this.#open--;
-        return close();
-      };
-      return socket;
-    };
+    this.#sockets = countSockets(host);
     this.#server = await world.openDht({ at: host });
     this.#listening = await world.listen(this.#server);
   }

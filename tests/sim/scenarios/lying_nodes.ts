@@ -3,10 +3,11 @@
  *
  *     honest nodes, each in a /24 of its own ---+
  *     liars: false nodes, silence, own friends --+-- core -- a client that looks for keys
- *     attacker: few hosts, the 40 best ports ---+
+ *     attacker: 1 to 64 hosts, best ports ------+
  *
- * What must hold: a lookup ends, and finds the honest node nearest to its key.
+ * What must hold: a lookup ends, and finds the honest node nearest to its key, or with an attacker around it one of the nearest.
  */
+import { distanceFraction } from "../../../dht/rpc/crowd.ts";
 import { compareDistance, nodeId } from "../../../dht/rpc/node_id.ts";
 import type { ReplyMessage, RequestMessage } from "../../../dht/rpc/messages.ts";
 import type { Rpc } from "../../../dht/rpc/rpc.ts";
@@ -26,6 +27,8 @@ export interface LyingNetworkOptions {
   readonly lookups: number;
   /** Honest nodes that leave, and come, between two lookups. */
   readonly churn?: number;
+  /** Virtual milliseconds between two lookups; 5,000 by default if there is churn, else none. */
+  readonly intervalMs?: number;
 }
 
 /** What came of it. */
@@ -39,10 +42,22 @@ export interface LyingNetworkReport {
   readonly slowestMs: number;
   readonly complaints: readonly string[];
   readonly hash: number;
+  /** Virtual milliseconds until the end. */
+  readonly elapsedMs: number;
+  readonly datagrams: number;
+  /** How long each lookup took, in virtual milliseconds. */
+  readonly lookupMs: readonly number[];
 }
 
-/** Ports of an attacker's host that it uses for one key. */
-const ECLIPSE_PORTS = 40;
+/** Addresses that the attacker uses for one key, over all its hosts; of one host no fewer than the six that a query may visit. */
+const ECLIPSE_PEERS = 40;
+const MIN_ECLIPSE_PORTS = 6;
+/** Honest nodes around a key that the attacker makes itself known to. */
+const ECLIPSE_VICTIMS = 40;
+/** With an attacker around the key a lookup is right if it reaches one of so many nearest honest nodes: records are kept by 20. */
+const NEAREST_UNDER_ATTACK = 5;
+/** Time for the network to settle after some have left and come, in milliseconds. */
+const CHURN_PAUSE_MS = 5000;
 /** How long a lookup may take. */
 const MAX_LOOKUP_MS = 30_000;
 
@@ -56,6 +71,7 @@ class LyingNetwork {
   readonly #world: World;
   readonly #liars: Peer[] = [];
   readonly #complaints: string[] = [];
+  readonly #ids = new Map<number | string, Uint8Array>();
   #honest: Rpc[] = [];
   /** The attacker's addresses around the present key, nearest first. */
   #eclipse: SocketAddress[] = [];
@@ -84,13 +100,15 @@ class LyingNetwork {
       bootstrap: this.#honest.slice(0, 3).map((node) => world.addressOf(node)),
     });
     await world.go(client.open().then(() => client.ready()));
-    let [right, slowestMs] = [0, 0];
+    let right = 0;
+    const lookupMs: number[] = [];
     const before = client.stats.requests.total;
     for (let i = 0; i < lookups; i++) {
       if (churn > 0) await this.#churn(churn);
+      await world.pass(this.#options.intervalMs ?? (churn > 0 ? CHURN_PAUSE_MS : 0));
       const elapsed = await this.#lookUp(client, world.target(`key ${i}`));
       if (elapsed !== undefined) right++;
-      slowestMs = Math.max(slowestMs, elapsed ?? 0);
+      if (elapsed !== undefined) lookupMs.push(elapsed);
     }
     const requests = client.stats.requests.total - before;
     for (const { socket } of this.#liars) await socket.close();
@@ -99,9 +117,12 @@ class LyingNetwork {
       lookups,
       right,
       requests,
-      slowestMs,
+      slowestMs: Math.max(0, ...lookupMs),
       complaints: this.#complaints,
       hash: world.network.traceHash,
+      elapsedMs: world.clock.now(),
+      datagrams: world.network.counters.sent,
+      lookupMs,
     };
   }
 
@@ -115,32 +136,35 @@ class LyingNetwork {
     const elapsed = world.clock.now() - start;
     if (elapsed > MAX_LOOKUP_MS) this.#complaints.push(`a lookup took ${elapsed} ms`);
     for (const { socket } of attackers) await socket.close();
-    const nearest = this.#honest
-      .map((node) => world.addressOf(node))
-      .reduce((a, b) => compareDistance(target, world.idOf(a), world.idOf(b)) < 0 ? a : b);
-    return query.closestNodes.some((address) => address.equals(nearest)) ? elapsed : undefined;
+    const wanted = this.#nearestHonest(target, attackers.length > 0 ? NEAREST_UNDER_ATTACK : 1);
+    const isFound = (one: SocketAddress) => query.closestNodes.some((address) => address.equals(one));
+    return wanted.some(isFound) ? elapsed : undefined;
   }
 
   /** The attacker opens the ports nearest to `target`, and makes them known to the honest nodes around it. */
   async #surround(target: Uint8Array): Promise<Peer[]> {
     const world = this.#world;
     const peers: Peer[] = [];
-    for (let i = 0; i < this.#options.eclipseHosts; i++) {
+    const { eclipseHosts } = this.#options;
+    const portsOfHost = Math.max(MIN_ECLIPSE_PORTS, Math.ceil(ECLIPSE_PEERS / eclipseHosts));
+    for (let i = 0; i < eclipseHosts; i++) {
       const host = world.host();
       const ports = Array.from({ length: 4000 }, (_, n) => 1024 + 16 * n)
-        .map((port) => ({ port, id: nodeId(crypto, SocketAddress.of(host.address, port)) }))
-        .toSorted((a, b) => compareDistance(target, a.id, b.id))
-        .slice(0, ECLIPSE_PORTS);
+        .map((port) => {
+          const id = nodeId(crypto, SocketAddress.of(host.address, port));
+          return { port, distance: distanceFraction(target, id) };
+        })
+        .sort((a, b) => a.distance - b.distance)
+        .slice(0, portsOfHost);
       for (const { port } of ports) peers.push(await Peer.open(world, port, host));
     }
     peers.sort((a, b) => compareDistance(target, a.id, b.id));
     this.#eclipse = peers.map(({ address }) => address);
     const closerNodes = this.#eclipse.slice(0, 20);
+    const victims = peers.length === 0 ? [] : this.#nearestHonest(target, ECLIPSE_VICTIMS);
     for (const peer of peers) {
       peer.onRequest = ({ tid }, from) => peer.reply(from, tid, { id: peer.id, closerNodes });
-      for (const node of this.#honest.slice(0, 40)) {
-        peer.send(world.addressOf(node), { command: 0, id: peer.id });
-      }
+      for (const address of victims) peer.send(address, { command: 0, id: peer.id });
       await world.pass(5);
     }
     if (peers.length > 0) await world.pass(500);
@@ -182,6 +206,19 @@ class LyingNetwork {
       this.#honest.push(node);
       await world.go(node.open().then(() => node.ready()));
     }
-    await world.pass(5000);
+  }
+
+  /** The honest nodes nearest to `target`, nearest first. */
+  #nearestHonest(target: Uint8Array, count: number): SocketAddress[] {
+    const world = this.#world;
+    const all = this.#honest.map((node) => {
+      const address = world.addressOf(node);
+      let id = this.#ids.get(address.key);
+      if (id === undefined) this.#ids.set(address.key, id = world.idOf(address));
+      return { address, id };
+    });
+    return all.sort((a, b) => compareDistance(target, a.id, b.id)).slice(0, count).map(({ address }) =>
+      address
+    );
   }
 }
