@@ -156,11 +156,11 @@ export class AcceptMachine implements Machine<AcceptEvent> {
     const result = handshaking.finish();
     this.#emit({ type: "keys", id, result, payload });
     const relay = facts.relayThrough ?? payload.relayThrough;
-    if (relay !== undefined && !isReached) {
+    if (relay !== undefined && !isDirect) {
       const isInitiator = facts.relayThrough !== undefined;
       attempt.relay = { type: "relay", id, relay, isInitiator, clientAddress };
-      // A peer that can reach us does so before.
-      attempt.relayAt = isOpen ? now + CONFIRM_MS : now;
+      // Where one can reach the other, they meet before, unless somebody in between does not want that.
+      attempt.relayAt = isOpen || isReached ? now + CONFIRM_MS : now;
     }
     // Whom we reach is spoken to at once: it may wait for us, and it hears us before the answer has come round by the relay.
     if (isReached && !isDirect) attempt.knocks = 0;

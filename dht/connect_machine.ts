@@ -224,8 +224,13 @@ export class ConnectMachine implements Machine<ConnectEvent> {
     if (this.#state === "finding") {
       this.#finding.handleTimeout(now);
       this.#giveUpIfDone(now);
-    } else if (this.#state === "racing" && now >= this.#endsAt) {
-      this.#fail("PEER_CONNECTION_FAILED", "the peer has answered and then kept silent", "try again");
+    } else if (this.#state === "racing") {
+      if (now >= this.#endsAt) {
+        this.#fail("PEER_CONNECTION_FAILED", "the peer has answered and then kept silent", "try again");
+      } else if (now >= this.#confirmAt) {
+        this.#confirmAt = this.#endsAt = Infinity; // a meeting ends by itself
+        this.#meet();
+      }
     } else if (this.#state === "opening") {
       if (now >= this.#endsAt) {
         const where = `${this.#path!.kind} path to ${this.#path!.address}`;
@@ -243,7 +248,6 @@ export class ConnectMachine implements Machine<ConnectEvent> {
       case "finding":
         return this.#finding.nextTimeout();
       case "racing":
-        return this.#endsAt;
       case "opening":
         return Math.min(this.#endsAt, this.#confirmAt);
       default:
@@ -308,7 +312,10 @@ export class ConnectMachine implements Machine<ConnectEvent> {
       return;
     }
     if (payload.firewall === Firewall.Open || relays.length === 0) {
-      const own = payload.addresses4.find((address) => !address.isPrivate && !address.isReserved);
+      // The first address is its own as others see it. Within a private network that is the same host as the relay sees.
+      const own = payload.addresses4.find((address) =>
+        !address.isReserved && (!address.isPrivate || address.host === serverAddress.host)
+      );
       this.#take(now, {
         kind: "direct",
         socket: this.#options.sockets.current,
@@ -316,8 +323,11 @@ export class ConnectMachine implements Machine<ConnectEvent> {
       });
       return;
     }
-    // Whoever reaches us speaks first.
-    if (this.#options.payload.firewall === Firewall.Open) return;
+    // Whoever reaches us speaks first; if that takes long, somebody in between does not want it.
+    if (this.#options.payload.firewall === Firewall.Open) {
+      if (this.#meetingPlace !== undefined) this.#confirmAt = now + CONFIRM_MS;
+      return;
+    }
     const lan = this.#localTarget(payload, clientAddress, serverAddress);
     if (lan !== undefined) this.#ping(lan);
     const clientRelay = relay.address;

@@ -140,6 +140,8 @@ export class Dial {
   #follow({ kind, socket, address, isProven }: PeerPath): void {
     if (kind === "direct") this.#context.stats.punches.open++;
     const stream = this.#stream;
+    // The peer may have hung up before its answer had come round: it has another connection, or does not want this one.
+    if (stream.isClosed) return this.#run.machine.handleStreamEnd(undefined);
     const remoteId = this.#keys!.payload.udx!.id;
     if (kind === "relayed") {
       this.#nudge?.stop(); // the route through the relay knocks by itself
@@ -152,7 +154,7 @@ export class Dial {
     } else {
       stream.connect(socket as UdxSocket, remoteId, address);
     }
-    if (this.#connection !== undefined || stream.isClosed) return;
+    if (this.#connection !== undefined) return;
     const connection = this.#connection = new DhtConnection(stream, this.#context.runtime, {
       isInitiator: true,
       keyPair: this.#config.keyPair,

@@ -239,6 +239,18 @@ test("H21 through a relay the dial goes on until there is a hole, and tries once
   assert.deepEqual([types(bench.events()), machine.state], [[], "open"]);
 });
 
+test("H21 who can be reached and is not goes to the relay", () => {
+  const bench = Bench.asked({ payload: { ...PAYLOAD, firewall: Firewall.Open } });
+  const { machine } = bench;
+  machine.handleAnswer(5, 0, bench.answer({ ...PUNCHABLE, relayThrough: MEETING }));
+  assert.deepEqual(types(bench.events()), ["stopSearch", "keys"]);
+  machine.handleTimeout(machine.nextTimeout());
+  assert.deepEqual(types(bench.events()), ["relay"]);
+  machine.handleRelayFailure(new Error("It is not there"));
+  const failed = bench.events().at(-1)!;
+  assert(failed.type === "failed" && /the relay is of no use: it is not there/.test(failed.message));
+});
+
 test("H21 a path that leads nowhere is given up for the relay", () => {
   const bench = Bench.asked();
   const { machine } = bench;

@@ -4,7 +4,7 @@ import { DialError } from "../../dht/dial_error.ts";
 import type { DhtConnection } from "../../dht/dht_connection.ts";
 import type { RouterType } from "../../transports/memory/mod.ts";
 import { test } from "../harness.ts";
-import { ConnectWorld, pingPong, relayOn } from "./connect_rig.ts";
+import { ConnectWorld, hostOf, pingPong, relayOn } from "./connect_rig.ts";
 import { crypto } from "./rpc/support.ts";
 
 const NODES = 10;
@@ -120,6 +120,26 @@ test("H21 nobody goes to the relay if a side can be reached", async () => {
     assert.equal(relay.stats.sessions.accepted, 0);
     relay.destroy();
   });
+});
+
+test("H21 peers that could be reached, and not by each other, meet at the relay that either has named", async () => {
+  for (const who of ["client", "server"] as const) {
+    await withWorld(`parted ${who}`, async (world) => {
+      const { relay, publicKey: relayThrough } = await relayOn(world);
+      const [client, server] = [await world.openPeer(), await world.openPeer()];
+      await world.listen(server, who === "server" ? { relayThrough } : {});
+      world.network.partition([hostOf(world, client)], [hostOf(world, server)]);
+      const { connection, ms } = await world.connect(
+        client,
+        server,
+        who === "client" ? { relayThrough } : {},
+      );
+      assert.deepEqual(kinds(world, connection), ["relayed", "relayed"]);
+      assert(ms < 2500, `${ms} ms`);
+      await world.go(connection.close());
+      relay.destroy();
+    });
+  }
 });
 
 test("H21 a relay that is not there: the error says that there is no direct way, and why the relay is of no use", async () => {

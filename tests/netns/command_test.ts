@@ -58,3 +58,47 @@ test("where no UDP passes, a ticket with addresses leads to the sender by TCP", 
     assert.equal((await receiver.next("done")).sha256, (await sender.next("done")).sha256);
   });
 }, { skip });
+test(
+  "two hosts that cannot reach each other hand over a file through a relay that both can reach",
+  async () => {
+    await withLan(3, async (lan, file, start) => {
+      for (const [host, other] of [[1, 3], [2, 2]] as const) {
+        lan.exec(host, "nft", "add table inet block");
+        lan.exec(host, "nft", "add chain inet block in { type filter hook input priority 0; }");
+        lan.exec(host, "nft", `add rule inet block in ip saddr 10.99.0.${other} drop`);
+      }
+      const { address } = await start(0, "bootstrap", "--host", "10.99.0.1").next("bootstrap");
+      const network = ["--bootstrap", address, "--no-cache"];
+      const { key } = await start(0, "relay", ...network).next("relay");
+      const sender = start(1, "send", file, ...network, "--relay", key);
+      const { ticket } = await sender.next("ticket");
+      const receiver = start(2, "receive", ticket, "--out", join(file, "..", "out"), ...network);
+      assert.equal((await receiver.next("connected")).path, "relayed");
+      assert.equal((await receiver.next("done")).sha256, (await sender.next("done")).sha256);
+    });
+  },
+  { skip },
+);
+
+test(
+  "both name: two hosts that cannot reach each other hand over a file through a relay that both can reach",
+  async () => {
+    await withLan(3, async (lan, file, start) => {
+      for (const [host, other] of [[1, 3], [2, 2]] as const) {
+        lan.exec(host, "nft", "add table inet block");
+        lan.exec(host, "nft", "add chain inet block in { type filter hook input priority 0; }");
+        lan.exec(host, "nft", `add rule inet block in ip saddr 10.99.0.${other} drop`);
+      }
+      const { address } = await start(0, "bootstrap", "--host", "10.99.0.1").next("bootstrap");
+      const network = ["--bootstrap", address, "--no-cache"];
+      const { key } = await start(0, "relay", ...network).next("relay");
+      const relayed = [...network, "--relay", key];
+      const sender = start(1, "send", file, ...relayed);
+      const { ticket } = await sender.next("ticket");
+      const receiver = start(2, "receive", ticket, "--out", join(file, "..", "out"), ...relayed);
+      assert.equal((await receiver.next("connected")).path, "relayed");
+      assert.equal((await receiver.next("done")).sha256, (await sender.next("done")).sha256);
+    });
+  },
+  { skip },
+);

@@ -13,7 +13,8 @@ import type { UdxSocket } from "./udx_socket.ts";
 
 /**
  * Decides about a packet for a stream that came from elsewhere than the stream sends to; true = take it. It may call `connect`,
- * `changeRemote` or `redirect` on the stream. The packet is lent until return.
+ * `changeRemote` or `redirect` on the stream. The packet is lent until return. Also told of a packet that came to another socket
+ * than the stream sends from: that is taken in any case.
  */
 export type Firewall = (socket: UdxSocket, from: SocketAddress, packet: Uint8Array) => boolean;
 
@@ -302,7 +303,10 @@ export class UdxStream implements Duplex, UnorderedMessages, DeadlineEntry {
   /** Takes a packet that carries this stream's id. */
   handlePacket(now: number, packet: Uint8Array, socket: UdxSocket, from: SocketAddress): void {
     const machine = this.#machine;
-    if (!machine.accepts(now, from)) {
+    if (machine.accepts(now, from)) {
+      // The peer sends to another socket than the one that it hears us from: whoever looks for a path may want to know.
+      if (machine.path!.socket !== socket) this.#firewall?.(socket, from, packet);
+    } else {
       if (from.port === 0 || this.#firewall === undefined || !this.#firewall(socket, from, packet)) {
         socket.countStray();
         return;

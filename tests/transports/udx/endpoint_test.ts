@@ -91,6 +91,27 @@ test("a packet with the right id from a wrong source changes nothing, whatever i
   await w.b.endpoint.close();
 });
 
+test("U2 a packet that comes to another socket than the stream sends from is taken, and the firewall hears of it", async () => {
+  const w = await world();
+  const other = await w.a.endpoint.bind({ host: w.a.socket.address.host });
+  const heard: unknown[] = [];
+  const a = w.a.endpoint.createStream({
+    firewall: (socket, from) => {
+      heard.push([socket === other, `${from}`]);
+      return false;
+    },
+  });
+  const reader = new Reader();
+  a.attach(reader);
+  a.connect(w.a.socket, 77, w.b.socket.address);
+  w.b.socket.send(packet({ type: DATA, streamId: a.id, payload: bytes(5) }), other.address);
+  w.clock.run({ until: w.clock.now() + 10 });
+  assert.equal(reader.received, 5);
+  assert.deepEqual(heard, [[true, `${w.b.socket.address}`]]);
+  await w.a.endpoint.close();
+  await w.b.endpoint.close();
+});
+
 test("U22 what is no packet of a live stream goes to the socket's owner", async () => {
   const w = await world();
   const seen: number[] = [];
