@@ -54,8 +54,8 @@ function lookup(host: string, _options: unknown, callback: LookupCallback): void
 }
 
 /**
- * Standing memory for what is sent, shared by the sockets of a network. Node keeps a reference when the kernel has no room, which is
- * rare: that memory is then given up to it, and replaced.
+ * Standing memory for what is sent, shared by the sockets of a network. Node keeps a reference when the kernel has no room,
+ * which is rare: that memory is then given up to it, and replaced.
  */
 class Scratch {
   #bytes = new Uint8Array(SCRATCH_BYTES);
