@@ -53,36 +53,48 @@ function lookup(host: string, _options: unknown, callback: LookupCallback): void
   callback(null, host, host.includes(":") ? 6 : 4);
 }
 
+/**
+ * Standing memory for what is sent, shared by the sockets of a network. Node keeps a reference when the kernel has no room,
+ * which is rare: that memory is then given up to it, and replaced.
+ */
+class Scratch {
+  #bytes = new Uint8Array(SCRATCH_BYTES);
+
+  /** A copy of `datagram`, good until the next one is made unless {@linkcode giveUp} is called. */
+  copy(datagram: Uint8Array): Uint8Array {
+    if (datagram.length > SCRATCH_BYTES) return datagram.slice();
+    this.#bytes.set(datagram);
+    return this.#bytes.subarray(0, datagram.length);
+  }
+
+  giveUp(): void {
+    this.#bytes = new Uint8Array(SCRATCH_BYTES);
+  }
+}
+
 /** The host's send call, on memory that stays as it is. */
 class NodeSender implements RawSender {
   readonly #socket: Socket;
   readonly #isIpv6: boolean;
-  readonly #scratch: Uint8Array | undefined;
+  /** Undefined in Deno, which copies what it sends. */
+  readonly #scratch: Scratch | undefined;
 
-  constructor(socket: Socket, isIpv6: boolean) {
+  constructor(socket: Socket, isIpv6: boolean, scratch: Scratch) {
     this.#socket = socket;
     this.#isIpv6 = isIpv6;
-    const keepsReference = typeof socket.getSendQueueCount === "function";
-    this.#scratch = keepsReference ? new Uint8Array(SCRATCH_BYTES) : undefined;
+    this.#scratch = typeof socket.getSendQueueCount === "function" ? scratch : undefined;
   }
 
   send(datagram: Uint8Array, to: SocketAddress, onSent: () => void): void {
+    const socket = this.#socket;
+    const scratch = this.#scratch;
     const host = this.#isIpv6 && to.family === 4 ? `::ffff:${to.host}` : to.host;
-    this.#socket.send(this.#lasting(datagram), to.port, host, onSent);
+    socket.send(scratch === undefined ? datagram : scratch.copy(datagram), to.port, host, onSent);
+    if (scratch !== undefined && socket.getSendQueueCount() > 0) scratch.giveUp();
   }
 
   setTtl(ttl: number): void {
     this.#socket.setTTL(ttl);
-  }
-
-  // Deno copies what it sends. Node keeps a reference when the kernel has no room, which is rare: so the copy goes to the
-  // same memory again and again unless something is queued there.
-  #lasting(datagram: Uint8Array): Uint8Array {
-    const scratch = this.#scratch;
-    if (scratch === undefined) return datagram;
-    if (datagram.length > scratch.length || this.#socket.getSendQueueCount() > 0) return datagram.slice();
-    scratch.set(datagram);
-    return scratch.subarray(0, datagram.length);
   }
 }
 
@@ -96,13 +108,13 @@ class NodeDatagramSocket implements DatagramSocket {
   readonly #sender: OrderedSender;
   #closing: Promise<void> | undefined;
 
-  constructor(socket: Socket, receiver: DatagramReceiver) {
+  constructor(socket: Socket, receiver: DatagramReceiver, scratch: Scratch) {
     const { address, port } = socket.address();
     this.address = SocketAddress.of(address, port);
     this.canSetTtl = this.address.family === 4;
     this.#socket = socket;
     this.#receiver = receiver;
-    this.#sender = new OrderedSender(new NodeSender(socket, this.address.family === 6));
+    this.#sender = new OrderedSender(new NodeSender(socket, this.address.family === 6, scratch));
     socket.on("message", (datagram, from) => this.#handleMessage(datagram, from));
     socket.on("error", (error) => this.#handleError(error));
   }
@@ -216,6 +228,7 @@ export class NodeUdpNetwork implements DatagramNetwork {
   readonly canJoinMulticast = true;
   /** See {@linkcode DatagramNetwork.maxDatagramBytes}. */
   readonly maxDatagramBytes: number = MAX_DATAGRAM_BYTES;
+  readonly #scratch = new Scratch();
 
   /** See {@linkcode DatagramNetwork.localHosts}. */
   localHosts(): readonly string[] {
@@ -245,7 +258,7 @@ export class NodeUdpNetwork implements DatagramNetwork {
       const onListening = () => {
         socket.off("error", onError);
         setBufferSizes(socket, options);
-        resolve(new NodeDatagramSocket(socket, receiver));
+        resolve(new NodeDatagramSocket(socket, receiver, this.#scratch));
       };
       try {
         socket.bind({ address: local.host, port: local.port, exclusive: true }, onListening);

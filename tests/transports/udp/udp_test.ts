@@ -1,5 +1,6 @@
 /** What the conformance suite does not ask of the host's UDP: families, multicast, choice. */
 import assert from "node:assert/strict";
+import { Socket } from "node:dgram";
 import { SocketAddress } from "../../../encoding/address.ts";
 import type { BindOptions, DatagramSocket } from "../../../transports/datagram.ts";
 import { hasListenDatagram, NodeUdpNetwork, udpNetwork } from "../../../transports/udp/mod.ts";
@@ -70,3 +71,33 @@ test("the network that is chosen can do what is asked for", () => {
   assert.equal(udpNetwork({ needMulticast: true }).canJoinMulticast, true);
   assert.equal(udpNetwork().name, hasListenDatagram() ? "Deno.listenDatagram" : "node:dgram");
 });
+
+test(
+  "what the host has not sent yet stays as it was, though all sockets share memory for sending",
+  async () => {
+    const network = new NodeUdpNetwork();
+    const [one, two] = [
+      await network.bind({ host: "127.0.0.1" }, { onDatagram: () => {} }),
+      await network.bind({ host: "127.0.0.1" }, { onDatagram: () => {} }),
+    ];
+    const { send, getSendQueueCount } = Socket.prototype;
+    const queued: Uint8Array[] = [];
+    // A kernel without room: the host keeps references, and says so.
+    const queue = (bytes: Uint8Array, _port: number, _host: string, onSent: () => void) => {
+      queued.push(bytes);
+      setImmediate(onSent);
+    };
+    Socket.prototype.send = queue as typeof send;
+    Socket.prototype.getSendQueueCount = () => queued.length;
+    try {
+      for (const [socket, byte] of [[one, 1], [two, 2]] as const) {
+        socket.send(Uint8Array.of(byte), SocketAddress.of("127.0.0.1", 9));
+      }
+      assert.deepEqual(queued.map(([byte]) => byte), [1, 2]);
+    } finally {
+      Object.assign(Socket.prototype, { send, getSendQueueCount });
+    }
+    await Promise.all([one.close(), two.close()]);
+  },
+  { skip: "Deno" in globalThis ? "Deno copies what it sends" : undefined },
+);
