@@ -2,6 +2,7 @@
  * Network namespaces of Linux, each a host or a router of its own, and the programs on them. Needs root, `ip` and `nft`.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import process from "node:process";
 import { createInterface } from "node:readline";
@@ -14,7 +15,7 @@ export function netnsProblem(): string | undefined {
   if (!works("ip", "-V") || !works("nft", "--version")) {
     return "needs the commands ip and nft: apt-get install iproute2 nftables";
   }
-  const name = `hypha-try-${process.pid}`;
+  const name = `hypha-try-${randomUUID().slice(0, 8)}`;
   if (!works("ip", "netns", "add", name)) return "the system allows no network namespaces";
   const hasNat = works("ip", "netns", "exec", name, "nft", "add table ip try");
   run(["ip", "netns", "del", name]);
@@ -88,12 +89,14 @@ const PERMISSIONS = ["--allow-net", "--allow-sys=networkInterfaces", "--no-promp
 
 /** Namespaces that are taken away together, with all that runs in them. */
 export class Namespaces {
+  /** Test files that run side by side share a process. */
+  readonly #label = randomUUID().slice(0, 8);
   readonly #names = new Map<string, string>();
   readonly #programs: Program[] = [];
 
   /** Adds one. Loopback is up, and addresses of IPv6 can be used at once. */
   add(role: string): void {
-    const name = `hypha-${process.pid}-${role}`;
+    const name = `hypha-${this.#label}-${role}`;
     run(["ip", "netns", "add", name]);
     this.#names.set(role, name);
     this.set(role, "ipv6/conf/default/accept_dad", 0);

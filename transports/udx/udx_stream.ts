@@ -181,9 +181,8 @@ export class UdxStream implements Duplex, UnorderedMessages, DeadlineEntry {
       throw new TypeError("The remote is changing already: await that first");
     }
     socket.checkUsable(this.#host);
-    const changed = Promise.withResolvers<void>();
+    const changed = this.#remoteChanged = Promise.withResolvers<void>();
     changed.promise.catch(() => {});
-    this.#remoteChanged = changed;
     this.#machine.changeRemote(this.#host.now(), { socket, address, remoteId });
     this.#handleEvents();
     this.#host.wake(this);
