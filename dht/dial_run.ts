@@ -14,6 +14,7 @@ import { ConnectMachine } from "./connect_machine.ts";
 import type { ConnectEvent } from "./connect_types.ts";
 import { Command } from "./constants.ts";
 import type { DhtContext } from "./context.ts";
+import { DIAL_OVER } from "./dial_error.ts";
 import { DialPunch } from "./dial_punch.ts";
 import { PeerHandshaking } from "./handshake.ts";
 import type { NoisePayload } from "./handshake_messages.ts";
@@ -135,8 +136,10 @@ export class DialRun {
     if (this.#isDone) return;
     this.#isDone = true;
     this.#timer.cancel();
-    this.#abort.abort();
-    this.#searchAbort.abort();
+    this.#abort.abort(DIAL_OVER);
+    this.#searchAbort.abort(DIAL_OVER);
+    // Who owns the dial may keep it as long as the connection, but not all that was heard in the search.
+    this.#heard = () => false;
     this.punch.finish();
   }
 
@@ -188,7 +191,7 @@ export class DialRun {
       case "search":
         return void this.#search(event.nodes);
       case "stopSearch":
-        return this.#searchAbort.abort();
+        return this.#searchAbort.abort(DIAL_OVER);
       case "handshake":
         return void this.#ask(event);
       case "ping":
