@@ -101,6 +101,8 @@ export class Dial {
         return this.#meet(event);
       case "path":
         return this.#follow(event.path);
+      case "pathProven":
+        return this.#connection?.provePath();
       case "failed":
         return this.#fail(event.code, event.phase, event.message);
     }
