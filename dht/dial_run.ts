@@ -53,7 +53,9 @@ export interface DialRunOptions {
 }
 
 /** What the machine of a dial wants done with its stream, or has come to. */
-export type DialRunEvent = ConnectEvent & { readonly type: "keys" | "path" | "relay" | "failed" };
+export type DialRunEvent = ConnectEvent & {
+  readonly type: "keys" | "path" | "pathProven" | "relay" | "failed";
+};
 
 /** See the head of the file. */
 export class DialRun {
@@ -230,14 +232,14 @@ export class DialRun {
     const socket = given as UdxSocket | undefined ?? sockets.current;
     const value = encodeHandshakeRequest(noise);
     const init = { command: Command.PeerHandshake, target: this.#target, value, timeoutMs: HANDSHAKE_TRY_MS };
-    const signal = this.#searchAbort.signal;
+    const signal = this.#abort.signal;
     let reason = "it knows no way to the peer";
     const how = { ...(socket && { socket }), retries: HANDSHAKE_RETRIES, signal };
     const reply = await rpc.request(init, to, how).catch((error) => {
       reason = toError(error).message;
       return undefined;
     });
-    if (this.#isDone || signal.aborted) return;
+    if (this.#isDone) return;
     if (reply !== undefined) this.machine.handleSignOfLife();
     const answer = reply && readHandshakeReply(reply);
     if (answer !== undefined && socket !== undefined) {
@@ -245,6 +247,7 @@ export class DialRun {
       this.turn();
       return;
     }
+    if (this.machine.state !== "finding") return;
     if (given !== undefined) this.#pool.dropRoute(this.#remotePublicKey);
     this.machine.handleNoAnswer(this.#now(), id, reason);
     this.turn();

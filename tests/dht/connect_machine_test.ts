@@ -193,6 +193,28 @@ test("Q1 the first packet of the peer may be faster than its answer", () => {
   assert.deepEqual(types(bench.events()), ["stopSearch", "keys", "path"]);
 });
 
+test("Q1 a relay may be faster than the peer itself, whose answer then proves the path", () => {
+  const stale = new Uint8Array(96);
+  const cases: readonly (readonly [Partial<ConnectAnswer>, boolean])[] = [
+    [{ isRelayed: false }, true],
+    [{ isRelayed: true }, false],
+    [{ isRelayed: false, noise: stale }, false],
+    [{ isRelayed: false, socket: PUNCHED }, false],
+    [{ isRelayed: false, serverAddress: RELAYS[3]! }, false],
+  ];
+  for (const [how, isProven] of cases) {
+    const bench = Bench.asked();
+    bench.machine.handleRelay(SERVER);
+    bench.events();
+    const answer = bench.answer({ firewall: Firewall.Open });
+    bench.machine.handleAnswer(5, 0, answer);
+    assert.deepEqual(types(bench.events()), ["stopSearch", "keys", "path"]);
+    bench.machine.handleAnswer(6, 1, { ...answer, ...how });
+    assert.deepEqual(types(bench.events()), isProven ? ["pathProven"] : []);
+    assert.equal(bench.machine.state, "opening");
+  }
+});
+
 test("who hears nobody gives up soon, who hears somebody does not", () => {
   const deaf = new Bench();
   deaf.events();
