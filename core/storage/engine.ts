@@ -9,7 +9,9 @@ export type Kind = "block" | "node" | "page";
 
 /** A value and where it is. */
 export interface Entry {
+  /** Its index, or the number of the page. */
   readonly index: number;
+  /** Its bytes; not to be written to. */
   readonly value: Uint8Array;
 }
 

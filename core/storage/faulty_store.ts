@@ -38,6 +38,7 @@ export interface FaultyStoreOptions {
 
 /** Passes calls on to a store, late, or not at all. */
 export class FaultyStore implements Store {
+  /** That of the store. */
   readonly durability: Durability;
   readonly #store: Store;
   readonly #options: FaultyStoreOptions;
@@ -56,6 +57,7 @@ export class FaultyStore implements Store {
     return this.#calls;
   }
 
+  /** The log of a discovery key. */
   open(discoveryKey: Uint8Array): MaybePromise<LogStorage> {
     const log = this.#store.open(discoveryKey);
     return log instanceof Promise
@@ -63,38 +65,47 @@ export class FaultyStore implements Store {
       : this.call("read", () => new FaultyLog(this, log));
   }
 
+  /** The discovery keys of all logs; never fails. */
   list(): AsyncIterable<Uint8Array> {
     return this.#store.list();
   }
 
+  /** A record. */
   record(name: string): MaybePromise<Uint8Array | undefined> {
     return this.call("read", () => this.#store.record(name));
   }
 
+  /** The names of records. */
   recordNames(prefix: string): MaybePromise<readonly string[]> {
     return this.call("read", () => this.#store.recordNames(prefix));
   }
 
+  /** Writes a batch. */
   write(batch: WriteBatch): MaybePromise<void> {
     return this.call("write", () => this.#store.write(batch));
   }
 
+  /** Syncs. */
   async sync(): Promise<void> {
     await this.call("sync", () => this.#store.sync());
   }
 
+  /** Removes a log. */
   async remove(discoveryKey: Uint8Array): Promise<number> {
     return await this.call("write", () => this.#store.remove(discoveryKey));
   }
 
+  /** How much the store holds; never fails. */
   size(): MaybePromise<StoreSize> {
     return this.#store.size();
   }
 
+  /** Closes the store. */
   close(): Promise<void> {
     return this.#store.close();
   }
 
+  /** Closes the store. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -167,8 +167,9 @@ export class JournaledEngine implements Engine {
     return true;
   }
 
+  /** What is held: a journal that is never shortened says nothing of it. */
   size(): StoreSize {
-    return { bytes: this.#end, freeBytes: 0 };
+    return this.#below.size();
   }
 
   rest(): Promise<void> {

@@ -3,7 +3,7 @@
  */
 import { type Codec, DecodeError, decodeExact } from "../../encoding/codec.ts";
 import { StorageError } from "../runtime/errors.ts";
-import type { LayeredStore } from "./layered_store.ts";
+import type { Catalog } from "./catalog.ts";
 import { type Layer, newLayer, NO_LAYER } from "./layers.ts";
 import { logAuth, logHead, logHints, nodeValue } from "./records.ts";
 import {
@@ -21,10 +21,10 @@ import { checkIndex, checkName, checkRange } from "./write_batch.ts";
 
 /** What logs and snapshots read alike. */
 abstract class Reader implements LogReader {
-  protected readonly store: LayeredStore;
+  protected readonly catalog: Catalog;
 
-  constructor(store: LayeredStore) {
-    this.store = store;
+  constructor(catalog: Catalog) {
+    this.catalog = catalog;
   }
 
   /** Where to read, if anywhere. @throws {StorageError} if the store is closed. */
@@ -35,19 +35,19 @@ abstract class Reader implements LogReader {
   block(index: number): Uint8Array | undefined {
     checkIndex(index, MAX_BLOCK_INDEX);
     const layer = this.layer();
-    return layer && this.store.layers.block(layer, index);
+    return layer && this.catalog.layers.block(layer, index);
   }
 
   blocks(start: number, end: number, maxBytes: number): StoredBlock[] {
     checkRange(start, end);
     const layer = this.layer();
-    return layer === undefined ? [] : this.store.layers.blocks(layer, start, end, maxBytes);
+    return layer === undefined ? [] : this.catalog.layers.blocks(layer, start, end, maxBytes);
   }
 
   node(index: number): TreeNode | undefined {
     checkIndex(index, 2 * MAX_BLOCK_INDEX);
     const layer = this.layer();
-    const value = layer && this.store.layers.node(layer, index);
+    const value = layer && this.catalog.layers.node(layer, index);
     return value && { index, ...decodeStored(nodeValue, value, "a tree node") };
   }
 
@@ -58,43 +58,43 @@ abstract class Reader implements LogReader {
   bitfieldPage(page: number): Uint8Array | undefined {
     checkIndex(page, MAX_BLOCK_INDEX);
     const layer = this.layer();
-    return layer && this.store.layers.page(layer, page);
+    return layer && this.catalog.layers.page(layer, page);
   }
 
   bitfieldPages(start: number, end: number): { page: number; value: Uint8Array }[] {
     checkRange(start, end);
     const layer = this.layer();
     if (layer === undefined) return [];
-    return this.store.layers.pages(layer, start, end).map(({ index, value }) => ({ page: index, value }));
+    return this.catalog.layers.pages(layer, start, end).map(({ index, value }) => ({ page: index, value }));
   }
 
   userData(key: string): Uint8Array | undefined {
     checkName(key);
     const layer = this.layer();
-    return layer && this.store.layers.userData(layer, key);
+    return layer && this.catalog.layers.userData(layer, key);
   }
 
   userDataKeys(prefix: string): string[] {
     const layer = this.layer();
-    return layer === undefined ? [] : this.store.layers.userDataKeys(layer, prefix);
+    return layer === undefined ? [] : this.catalog.layers.userDataKeys(layer, prefix);
   }
 }
 
-/** A log or an overlay of a {@linkcode LayeredStore}. */
+/** A log or an overlay of a `LayeredStore`. */
 export class LayeredLog extends Reader implements LogStorage {
   readonly discoveryKey: Uint8Array;
   readonly overlayName: string | undefined;
   #layer: Layer | undefined;
 
-  constructor(store: LayeredStore, discoveryKey: Uint8Array, overlayName: string | undefined) {
-    super(store);
+  constructor(catalog: Catalog, discoveryKey: Uint8Array, overlayName: string | undefined) {
+    super(catalog);
     this.discoveryKey = discoveryKey;
     this.overlayName = overlayName;
   }
 
   protected override layer(): Layer | undefined {
-    this.store.engine();
-    if (this.#layer?.isAlive !== true) this.#layer = this.store.find(this);
+    this.catalog.engine();
+    if (this.#layer?.isAlive !== true) this.#layer = this.catalog.find(this);
     return this.#layer;
   }
 
@@ -107,18 +107,18 @@ export class LayeredLog extends Reader implements LogStorage {
   }
 
   auth(): LogAuth | undefined {
-    const main = this.store.mainOf(this);
-    const bytes = main && this.store.engine().getNamed(main.id, "auth");
+    const main = this.catalog.mainOf(this);
+    const bytes = main && this.catalog.engine().getNamed(main.id, "auth");
     return bytes && decodeStored(logAuth, bytes, "the keys of a log");
   }
 
   overlay(name: string): LayeredLog {
     checkName(name);
-    return new LayeredLog(this.store, this.discoveryKey, name);
+    return new LayeredLog(this.catalog, this.discoveryKey, name);
   }
 
   overlays(): string[] {
-    return this.store.overlaysOf(this);
+    return this.catalog.overlaysOf(this);
   }
 
   exists(): boolean {
@@ -127,12 +127,12 @@ export class LayeredLog extends Reader implements LogStorage {
 
   snapshot(): LogSnapshot {
     const head = this.head();
-    return new LayeredSnapshot(this.store, this.layer(), head, this.hints());
+    return new LayeredSnapshot(this.catalog, this.layer(), head, this.hints());
   }
 
   #record<T>(name: string, codec: Codec<T>): T | undefined {
     const layer = this.layer();
-    const bytes = layer && this.store.engine().getNamed(layer.id, name);
+    const bytes = layer && this.catalog.engine().getNamed(layer.id, name);
     return bytes && decodeStored(codec, bytes, `the ${name} of a log`);
   }
 }
@@ -145,12 +145,12 @@ class LayeredSnapshot extends Reader implements LogSnapshot {
   readonly #hints: LogHints | undefined;
 
   constructor(
-    store: LayeredStore,
+    catalog: Catalog,
     origin: Layer | undefined,
     head: LogHead | undefined,
     hints: LogHints | undefined,
   ) {
-    super(store);
+    super(catalog);
     this.#origin = origin;
     this.#head = head;
     this.#hints = hints;
@@ -158,22 +158,22 @@ class LayeredSnapshot extends Reader implements LogSnapshot {
   }
 
   protected override layer(): Layer | undefined {
-    this.store.engine();
+    this.catalog.engine();
     return this.#isReadable() ? this.#layer : undefined;
   }
 
   override head(): LogHead | undefined {
-    this.store.engine();
+    this.catalog.engine();
     return this.#isReadable() ? this.#head : undefined;
   }
 
   override hints(): LogHints | undefined {
-    this.store.engine();
+    this.catalog.engine();
     return this.#isReadable() ? this.#hints : undefined;
   }
 
   [Symbol.dispose](): void {
-    if (this.#layer.isAlive) this.store.dropSnapshot(this.#layer);
+    if (this.#layer.isAlive) this.catalog.dropSnapshot(this.#layer);
   }
 
   #isReadable(): boolean {

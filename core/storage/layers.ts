@@ -206,6 +206,7 @@ export class Layers {
   /** Takes a layer out from between its children and its parent, and dooms it. */
   remove(layer: Layer): void {
     for (const child of [...layer.children]) {
+      if (child.isSnapshot) continue; // it ends with what it is of
       this.#copyUp(layer, child, "block", 0, child.shared);
       this.#copyUp(layer, child, "node", 0, 2 * child.shared);
       for (const { index } of this.#engine.scan(layer.id, "page", 0, Infinity, Infinity)) {

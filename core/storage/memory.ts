@@ -179,13 +179,16 @@ export interface MemoryStoreOptions {
  * batch.log(a).putBlock(0, Uint8Array.of(1));
  * batch.log(b).putBlock(7, Uint8Array.of(2));
  * store.write(batch);
- * console.assert(b.block(7)![0] === 2);
+ * console.assert((await b.block(7))![0] === 2);
  * ```
  */
 export class MemoryStore extends LayeredStore {
-  /** @throws {StorageError} if the journal cannot be read. */
+  /** An empty store, or what the journal holds. @throws {StorageError} if the journal cannot be read. */
   constructor({ journal }: MemoryStoreOptions = {}) {
-    if (journal === undefined) super(new MemoryEngine(), "none");
-    else super(new JournaledEngine(new MemoryEngine(), journal), "full");
+    const memory = new MemoryEngine();
+    super(
+      journal === undefined ? memory : new JournaledEngine(memory, journal),
+      journal === undefined ? "none" : "full",
+    );
   }
 }

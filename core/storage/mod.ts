@@ -6,19 +6,18 @@
  * import { MemoryStore, WriteBatch } from "./mod.ts";
  *
  * await using store = new MemoryStore();
- * const log = store.open(new Uint8Array(32));
+ * const log = await store.open(new Uint8Array(32));
  * const batch = new WriteBatch();
  * batch.log(log).putBlock(0, new TextEncoder().encode("hello")).setUserData("by", Uint8Array.of(1));
- * store.write(batch);
+ * await store.write(batch);
  * await store.sync();
- * console.assert(log.block(0)?.length === 5);
+ * console.assert((await log.block(0))?.length === 5);
  * ```
  *
  * @module
  */
 export type { Engine, Entry, Kind } from "./engine.ts";
 export { FaultyStore, type FaultyStoreOptions, type StoreCall } from "./faulty_store.ts";
-export { LayeredLog } from "./layered_log.ts";
 export { LayeredStore } from "./layered_store.ts";
 export { MemoryStore, type MemoryStoreOptions } from "./memory.ts";
 export {

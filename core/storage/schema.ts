@@ -1,9 +1,9 @@
 /**
  * The tables of a store in SQLite.
  *
- * Values that are counted have their index in the row's own number, since those tables are read fastest by far: blocks of 4 KiB
- * three times and of 64 KiB five times as fast as from a table with a primary key of two columns. A row's number has 53 bits that JavaScript
- * can say, so that the upper bits of a layer's indexes are replaced by the number of a segment.
+ * Values that are counted have their index in the row's own number, since such tables are read fastest by far: blocks of 4 KiB
+ * three times and of 64 KiB five times as fast as where layer and index are a primary key of two columns. JavaScript can say
+ * 53 bits of a row's number, so that the upper bits of a layer's indexes are replaced by the number of a segment.
  */
 
 /** `hyph`: what the header of the file says that it is. */

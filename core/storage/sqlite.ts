@@ -44,7 +44,7 @@ export class SqliteStore extends LayeredStore {
    * file.
    */
   verify(): string[] {
-    this.engine();
+    this.size(); // which fails if the store is closed
     return [...this.#engine.problems()];
   }
 }
@@ -103,11 +103,12 @@ export async function openSqliteStore(path: string, options: SqliteStoreOptions 
 
 /** Locks the database, and brings its tables about. */
 function prepare(database: SqliteDatabase, path: string, level: string): void {
-  const read = (name: string) =>
-    Object.values(database.prepare(`PRAGMA ${name}`).get() as Record<string, number>)[0];
+  const query = (sql: string) => Object.values(database.prepare(sql).get() as Record<string, number>)[0];
   database.exec(`PRAGMA locking_mode = EXCLUSIVE; ${PREPARE}; PRAGMA busy_timeout = 0`);
-  const [application, version] = [read("application_id"), read("user_version")];
-  if (application !== APPLICATION_ID && (application !== 0 || version !== 0 || read("page_count") !== 0)) {
+  const [application, version] = [query("PRAGMA application_id"), query("PRAGMA user_version")];
+  if (
+    application !== APPLICATION_ID && (version !== 0 || query("SELECT count(*) FROM sqlite_schema") !== 0)
+  ) {
     throw new StorageError("STORE_UNKNOWN", `${path} is no store but some other database: name another file`);
   }
   if (version! > SCHEMA_VERSION) {
