@@ -44,6 +44,9 @@ const SHRINK_PAGES = 2000;
 /** Bytes that are copied at once from layer to layer. */
 const COPY_BYTES = 2 ** 20;
 
+/** What tells the checksums of values of different kinds apart. */
+const KIND_SEEDS: Record<Kind, number> = { block: 0x27d4eb2f, node: 0x165667b1, page: 0x5bd1e995 };
+
 interface Row {
   readonly id: number;
   readonly sum: number;
@@ -87,8 +90,8 @@ export class SqliteEngine implements Engine {
   readonly #segmentsBetween: SqliteStatement;
   readonly #anySegment: SqliteStatement;
   readonly #deleteSegment: SqliteStatement;
-  /** Segments that were used, by layer and then by kind and upper bits. */
-  readonly #segments = new Map<number, Map<string, number>>();
+  /** Segments that were used, by layer, kind and upper bits. */
+  readonly #segments = new Map<number, Record<Kind, Map<number, number>>>();
 
   constructor(host: SqliteHost) {
     this.#host = host;
@@ -136,15 +139,17 @@ export class SqliteEngine implements Engine {
   }
 
   get(layer: number, kind: Kind, index: number): Uint8Array | undefined {
-    return this.#do("READ_FAILED", () => {
+    let row: Row | undefined;
+    try {
       const segment = this.#segment(layer, kind, Math.floor(index / SEGMENT_SIZE));
       if (segment === undefined) return undefined;
-      const id = segment * SEGMENT_SIZE + index % SEGMENT_SIZE;
-      const row = this.#tables[kind].get.get(id) as Row | undefined;
-      if (row === undefined) return undefined;
-      if (row.sum !== this.#sum(layer, kind, index, row.value)) throw this.#damaged(`${kind} ${index}`);
-      return row.value;
-    });
+      row = this.#tables[kind].get.get(segment * SEGMENT_SIZE + index % SEGMENT_SIZE) as Row | undefined;
+    } catch (error) {
+      throw toStorageError(error, this.#host.path, "READ_FAILED");
+    }
+    if (row === undefined) return undefined;
+    if (row.sum !== this.#sum(layer, kind, index, row.value)) throw this.#damaged(`${kind} ${index}`);
+    return row.value;
   }
 
   put(layer: number, kind: Kind, index: number, value: Uint8Array): void {
@@ -189,14 +194,14 @@ export class SqliteEngine implements Engine {
     return this.#do("READ_FAILED", () => {
       const row = this.#getNamed.get(layer, name) as Row | undefined;
       if (row === undefined) return undefined;
-      if (row.sum !== this.#sum(layer, name, 0, row.value)) throw this.#damaged(name);
+      if (row.sum !== this.#namedSum(layer, name, row.value)) throw this.#damaged(name);
       return row.value;
     });
   }
 
   putNamed(layer: number, name: string, value: Uint8Array | undefined): void {
     if (value === undefined) this.#deleteNamed.run(layer, name);
-    else this.#putNamed.run(layer, name, this.#sum(layer, name, 0, value), value);
+    else this.#putNamed.run(layer, name, this.#namedSum(layer, name, value), value);
   }
 
   names(layer: number, prefix: string): string[] {
@@ -277,7 +282,7 @@ export class SqliteEngine implements Engine {
     }
     const named = this.#host.database.prepare("SELECT layer, name, sum, value FROM named");
     for (const row of named.iterate() as Iterable<Row & { layer: number; name: string }>) {
-      if (row.sum !== this.#sum(row.layer, row.name, 0, row.value)) yield `layer ${row.layer}: ${row.name}`;
+      if (row.sum !== this.#namedSum(row.layer, row.name, row.value)) yield `layer ${row.layer}: ${row.name}`;
     }
   }
 
@@ -311,30 +316,37 @@ export class SqliteEngine implements Engine {
   }
 
   #segment(layer: number, kind: Kind, high: number): number | undefined {
-    const key = `${kind}${high}`;
-    const known = this.#segments.get(layer)?.get(key);
+    const known = this.#segments.get(layer)?.[kind].get(high);
     if (known !== undefined) return known;
     const row = this.#findSegment.get(layer, kind, high) as { id: number } | undefined;
-    return row === undefined ? undefined : this.#remember(layer, key, row.id);
+    return row === undefined ? undefined : this.#remember(layer, kind, high, row.id);
   }
 
   #newSegment(layer: number, kind: Kind, high: number): number {
     const { id } = this.#addSegment.get(layer, kind, high) as { id: number };
-    return this.#remember(layer, `${kind}${high}`, id);
+    return this.#remember(layer, kind, high, id);
   }
 
-  #remember(layer: number, key: string, id: number): number {
+  #remember(layer: number, kind: Kind, high: number, id: number): number {
     let segments = this.#segments.get(layer);
-    if (segments === undefined) this.#segments.set(layer, segments = new Map());
-    segments.set(key, id);
+    if (segments === undefined) {
+      segments = { block: new Map(), node: new Map(), page: new Map() };
+      this.#segments.set(layer, segments);
+    }
+    segments[kind].set(high, id);
     return id;
   }
 
   /** A checksum of a value that differs from place to place. */
-  #sum(layer: number, kind: string, index: number, value: Uint8Array): number {
-    let place = Math.imul(layer + 1, 0x9e3779b1) ^ Math.imul(index | 0, 0x85ebca6b) ^
-      Math.imul(Math.floor(index / 2 ** 32) + 1, 0xc2b2ae35);
-    for (let i = 0; i < kind.length; i++) place = Math.imul(place ^ kind.charCodeAt(i), 0x01000193);
+  #sum(layer: number, kind: Kind, index: number, value: Uint8Array): number {
+    const place = Math.imul(layer + 1, 0x9e3779b1) ^ Math.imul(index | 0, 0x85ebca6b) ^
+      Math.imul(Math.floor(index / 2 ** 32) + 1, 0xc2b2ae35) ^ KIND_SEEDS[kind];
+    return this.#host.crc32(value, place >>> 0);
+  }
+
+  #namedSum(layer: number, name: string, value: Uint8Array): number {
+    let place = layer + 1;
+    for (let i = 0; i < name.length; i++) place = Math.imul(place ^ name.charCodeAt(i), 0x01000193);
     return this.#host.crc32(value, place >>> 0);
   }
 
