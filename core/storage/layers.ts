@@ -174,10 +174,10 @@ export class Layers {
   }
 
   /** Drops blocks or nodes of the layer itself. */
-  clear(layer: Layer, kind: Kind, start: number, end: number): void {
+  clear(layer: Layer, kind: "block" | "node", start: number, end: number): void {
     for (const child of layer.children) {
-      const sharedEnd = kind === "block" ? child.shared : 2 * child.shared;
-      this.#copyUp(layer, child, kind, start, Math.min(end, sharedEnd));
+      if (kind === "block") this.#copyUp(layer, child, kind, start, Math.min(end, child.shared));
+      else this.#copyNodesUp(layer, child, start, end, child.shared);
     }
     this.#engine.delete(layer.id, kind, start, end);
   }
@@ -189,7 +189,7 @@ export class Layers {
       let end = child.shared;
       for (let at: Layer | undefined = layer; at !== undefined && end > length; at = at.parent) {
         this.#copyUp(at, child, "block", length, end);
-        this.#copyUp(at, child, "node", 2 * length, 2 * end - 1);
+        this.#copyNodesUp(at, child, 2 * length, Infinity, end);
         for (const index of nodesAcross(length)) {
           if (lastLeaf(index) < 2 * end) this.#copyUp(at, child, "node", index, index + 1);
         }
@@ -208,7 +208,7 @@ export class Layers {
     for (const child of [...layer.children]) {
       if (child.isSnapshot) continue; // it ends with what it is of
       this.#copyUp(layer, child, "block", 0, child.shared);
-      this.#copyUp(layer, child, "node", 0, 2 * child.shared);
+      this.#copyNodesUp(layer, child, 0, Infinity, child.shared);
       for (const { index } of this.#engine.scan(layer.id, "page", 0, Infinity, Infinity)) {
         this.#preservePage(layer, child, index);
       }
@@ -266,6 +266,15 @@ export class Layers {
     if (from.id === NO_LAYER || start >= end) return;
     this.#materialise(to);
     this.#engine.copy(from.id, to.id, kind, start, end);
+  }
+
+  /** Copies up the nodes in [start, end) that cover only blocks before `shared`. */
+  #copyNodesUp(from: Layer, to: Layer, start: number, end: number, shared: number): void {
+    let at = start;
+    for (const foreign of [...nodesAcross(shared), 2 * shared - 1].toSorted((a, b) => a - b)) {
+      this.#copyUp(from, to, "node", at, Math.min(foreign, end));
+      at = Math.max(at, foreign + 1);
+    }
   }
 
   /** Gives a snapshot a place of its own, which is doomed from the start: should the process die, nobody needs it. */

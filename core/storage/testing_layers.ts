@@ -16,20 +16,23 @@ import {
   write,
 } from "./testing_basics.ts";
 
+/** The nodes of a log of five blocks. */
+const NODES = [0, 1, 2, 3, 4, 5, 6, 8];
+
 /** A log of five blocks with the nodes above them. */
 async function fill(store: Store): Promise<LogStorage> {
   const log = await store.open(key(1));
   await write(store, (batch) => {
     const writer = batch.log(log).setHead(head(5)).setUserData("u", bytes(1)).putBitfieldPage(0, bytes(1));
     for (let i = 0; i < 5; i++) writer.putBlock(i, bytes(i));
-    for (let i = 0; i < 9; i++) writer.putNode(node(i));
+    for (const i of NODES) writer.putNode(node(i));
   });
   return log;
 }
 
 async function expectOriginal(what: string, log: LogReader): Promise<void> {
   await expectBlocks(what, log, [0, 1, 2, 3, 4, undefined]);
-  for (let i = 0; i < 9; i++) expect((await log.node(i))?.size === i, `${what}, node ${i} is wrong`);
+  for (const i of NODES) expect((await log.node(i))?.size === i, `${what}, node ${i} is wrong`);
   await expectBytes(`${what}, user data`, log.userData("u"), bytes(1));
   await expectBytes(`${what}, more user data`, log.userData("v"), undefined);
   await expectBytes(`${what}, page 0`, log.bitfieldPage(0), bytes(1));
@@ -137,6 +140,22 @@ export const LAYER_CASES: Record<string, StoreCase> = {
       (batch) => void batch.log(log).truncate(1).putBlock(1, bytes(10)).putBlock(2, bytes(20)),
     );
     await expectBlocks("the overlay after a fork", overlay, [0, 1, 2, undefined]);
+    await store.close();
+  },
+  "a node that covers more than the two share is the overlay's own": async (open) => {
+    const store = await open();
+    const log = await fill(store);
+    await write(store, (batch) => {
+      batch.log(log).createOverlay("x", 3).createOverlay("y", 3);
+      batch.log(log.overlay("x")).putBlock(3, bytes(30)).putNode(node(5, 9)).putNode(node(3, 9));
+    });
+    await write(store, (batch) => void batch.log(log).clearNodes(0, Infinity).clear(0, Infinity));
+    await write(store, (batch) => void batch.log(log).truncate(0));
+    const sizes = async (name: string) =>
+      (await log.overlay(name).nodes([0, 1, 2, 3, 4, 5, 6])).map((found) => found?.size).join();
+    expect(await sizes("x") === "0,1,2,12,4,14,", `one overlay has nodes of sizes ${await sizes("x")}`);
+    expect(await sizes("y") === "0,1,2,,4,,", `the other has nodes of sizes ${await sizes("y")}`);
+    await expectBlocks("the overlay", log.overlay("x"), [0, 1, 2, 30]);
     await store.close();
   },
   "overlays of overlays outlive the one between": async (open) => {
