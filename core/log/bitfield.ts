@@ -1,6 +1,6 @@
 /**
- * Which blocks of a log are there: bits in pages of 2^15, as many as a log may have blocks. What is set or unset throughout takes no
- * memory, however long it is, so a complete log of any length is one entry.
+ * Which blocks of a log are there: bits in pages of 2^15, as many as a log may have blocks. What is set or unset throughout
+ * takes no memory, however long it is, so a complete log of any length is one entry.
  */
 import { readUint32, writeUint32 } from "../../encoding/fixed.ts";
 import { PAGE_BITS } from "./constants.ts";
@@ -155,8 +155,8 @@ export class Bitfield {
   }
 
   /**
-   * The bytes of a page, 4096 of them: bit n of the page is bit n % 8 of byte n / 8, counted from the lowest. Undefined if nothing of
-   * it is in the set.
+   * The bytes of a page, 4096 of them: bit n of the page is bit n % 8 of byte n / 8, counted from the lowest. Undefined if
+   * nothing of it is in the set.
    */
   page(number: number): Uint8Array | undefined {
     const run = this.#runs[this.#find(number)];

@@ -4,8 +4,8 @@ import { fromHex } from "../../encoding/text.ts";
 // --- Wire (hypercore 11.37.1: lib/caps.js, lib/messages.js, lib/bitfield.js, lib/default-encryption.js)
 
 /**
- * What separates the uses of keys and hashes: the namespaces 0 to 5 of "hypercore". Written out because they never change, and so that
- * nothing has to be computed before a log is opened.
+ * What separates the uses of keys and hashes: the namespaces 0 to 5 of "hypercore". Written out because they never change,
+ * and so that nothing has to be computed before a log is opened.
  */
 export const LOG_NAMESPACES: Readonly<Record<LogNamespace, Uint8Array>> = {
   tree: fromHex("9fac70b50ca14efc4e91c833b204e75b8b5aad8b5881bfc0adb5ef38a3275b9c"),
@@ -33,7 +33,8 @@ export const PAGE_BITS = 32768;
 // --- Tuning
 
 /**
- * Most nodes in one list of a proof. A tree has at most 52 levels and as many roots, so the longest honest list, an upgrade, has 104.
+ * Most nodes in one list of a proof. A tree has at most 52 levels and as many roots, so the longest honest list, an upgrade,
+ * has 104.
  */
 export const MAX_PROOF_NODES = 128;
 /** Most signers of a manifest: each may cost a verification of 50 us and more. The reference has no limit. */

@@ -2,8 +2,8 @@
  * Encryption of blocks. Peers relay and verify a log without its encryption key: trees, sizes and signatures are those of the
  * encrypted blocks. It adds no authentication; that is the tree's business.
  *
- * Each stored block begins with 8 bytes that blind the fork in which it was appended, so that a block that is written again after a
- * truncation is not encrypted with the same key stream.
+ * Each stored block begins with 8 bytes that blind the fork in which it was appended, so that a block that is written again
+ * after a truncation is not encrypted with the same key stream.
  */
 import { encode } from "../../encoding/codec.ts";
 import { uint64 } from "../../encoding/fixed.ts";
@@ -62,7 +62,7 @@ export class BlockCipher {
   readonly #blockKey: Uint8Array;
   readonly #blindingKey: Uint8Array;
 
-  /** @throws {RangeError} if a key is not 32 bytes. */
+  /** Derives its keys. @throws {RangeError} if a key is not 32 bytes. */
   constructor(crypto: CryptoProvider, options: BlockCipherOptions) {
     this.#crypto = crypto;
     this.#blockKey = blockEncryptionKey(crypto, options).slice();

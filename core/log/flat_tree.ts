@@ -1,9 +1,9 @@
 /**
- * Arithmetic of flat trees: binary trees over the leaves of a log whose nodes are numbered so that leaf i is 2i and every parent
- * lies between its children. No tree is held anywhere; a number is all there is to a node.
+ * Arithmetic of flat trees: binary trees over the leaves of a log whose nodes are numbered so that leaf i is 2i and every
+ * parent lies between its children. No tree is held anywhere; a number is all there is to a node.
  *
- * Leaves have depth 0. The node of depth d that is the o-th from the left, from 0, is o * 2^(d + 1) + 2^d - 1. Numbers are exact
- * up to 2^53, so nothing here uses 32-bit operations on an index but for its low bits.
+ * Leaves have depth 0. The node of depth d that is the o-th from the left, from 0, is o * 2^(d + 1) + 2^d - 1. Numbers are
+ * exact up to 2^53, so nothing here uses 32-bit operations on an index but for its low bits.
  */
 
 /** Most blocks that a log may have: 2^52 - 1, which keeps the numbers of all nodes exact. */
@@ -115,8 +115,9 @@ export function siblingPath(index: number, root: number): number[] {
 }
 
 /**
- * The complete trees of a log that reach over the end of its first `length` blocks: what such nodes say is no longer true when the log
- * is cut there. They begin before that end, and all other nodes that are no longer true are at or behind 2 * `length`.
+ * The complete trees of a log that reach over the end of its first `length` blocks: what such nodes say is no longer true
+ * when the log is cut there. They begin before that end, and all other nodes that are no longer true are at or behind 2 *
+ * `length`.
  */
 export function spanningNodes(length: number): number[] {
   const nodes: number[] = [];

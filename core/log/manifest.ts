@@ -1,6 +1,6 @@
 /**
- * What a log is by its key: who may sign it, how many of them are needed, and what it begins with. The key is a hash of that, or,
- * for the logs of hypercore 10 and before, the public key of the only signer.
+ * What a log is by its key: who may sign it, how many of them are needed, and what it begins with. The key is a hash of
+ * that, or, for the logs of hypercore 10 and before, the public key of the only signer.
  */
 import { array } from "../../encoding/lists.ts";
 import { buffer, fixed32 } from "../../encoding/buffers.ts";
@@ -258,8 +258,8 @@ const prologueCodec: Codec<Prologue> = {
 };
 
 /**
- * A {@linkcode Manifest}. What is decoded keeps views of the input; that it says something sensible is not checked, only that it says
- * it in bounds.
+ * A {@linkcode Manifest}. What is decoded keeps views of the input; that it says something sensible is not checked, only
+ * that it says it in bounds.
  */
 export const manifest: Codec<Manifest> = {
   size(value: Manifest): number {

@@ -73,8 +73,8 @@ export function totalSize(nodes: readonly TreeNode[]): number {
 }
 
 /**
- * Changes to a log that are not made yet: start from a state, append or cut, then store {@linkcode TreeBatch.nodes} and whatever else
- * belongs to it in one atomic write.
+ * Changes to a log that are not made yet: start from a state, append or cut, then store {@linkcode TreeBatch.nodes} and
+ * whatever else belongs to it in one atomic write.
  *
  * @example
  * ```ts
@@ -228,8 +228,8 @@ export async function rootsOf(
 }
 
 /**
- * How many bytes come before the node `index`, or undefined if a node that this depends on is not in the reader. 2 * length stands for
- * the end.
+ * How many bytes come before the node `index`, or undefined if a node that this depends on is not in the reader. 2 * length
+ * stands for the end.
  *
  * @throws {RangeError} if the node is not in the tree.
  */
@@ -266,8 +266,8 @@ export type SeekResult =
   | { readonly isFound: false; readonly node: number; readonly offset: number };
 
 /**
- * Finds the block that has the byte `bytes`, counted without the `padding` bytes that encryption put before each block. Where a block
- * begins with it, no more is looked at, so this may be one of several blocks without bytes.
+ * Finds the block that has the byte `bytes`, counted without the `padding` bytes that encryption put before each block.
+ * Where a block begins with it, no more is looked at, so this may be one of several blocks without bytes.
  *
  * @returns undefined for a byte behind the end.
  */
@@ -310,8 +310,8 @@ export function unpaddedSize(node: TreeNode, padding: number): number {
 }
 
 /**
- * How many nodes on the way from `index` up to its root have to be asked for, because none of them is at hand: what a request for a
- * block or a hash says.
+ * How many nodes on the way from `index` up to its root have to be asked for, because none of them is at hand: what a
+ * request for a block or a hash says.
  */
 export async function missingNodes(reader: NodeReader, tree: TreeState, index: number): Promise<number> {
   const head = 2 * tree.length;

@@ -5,8 +5,8 @@ import type { TreeNode } from "../crypto/hash.ts";
 import type { MaybePromise } from "../runtime/async.ts";
 
 /**
- * The node with this number, or undefined if it is not there: what has not been fetched, or lies behind the end. It may answer at once
- * or later. What it answers is believed.
+ * The node with this number, or undefined if it is not there: what has not been fetched, or lies behind the end. It may
+ * answer at once or later. What it answers is believed.
  */
 export type NodeReader = (index: number) => MaybePromise<TreeNode | undefined>;
 

@@ -1,8 +1,8 @@
 /**
  * Proofs that blocks, nodes and new lengths belong to a log: what may be asked for, and the making of an answer.
  *
- * Which nodes an answer has follows from the request and the length alone, so both sides know the same list and the nodes travel in an
- * order in which each can be used at once.
+ * Which nodes an answer has follows from the request and the length alone, so both sides know the same list and the nodes
+ * travel in an order in which each can be used at once.
  */
 import type { TreeNode } from "../crypto/hash.ts";
 import { ProtocolError } from "../runtime/errors.ts";
@@ -105,7 +105,7 @@ function invalid(why: string): ProtocolError {
 }
 
 /** Which nodes an answer has. */
-interface Plan {
+export interface Plan {
   node?: number[];
   seek?: number[];
   readonly upgrade: number[];
@@ -167,16 +167,50 @@ export async function makeProof(
   tree: SignedTree,
   request: ProofRequest,
 ): Promise<ProofWithoutValue | undefined> {
+  const question = questionOf(tree, request);
+  const known = new Map(tree.roots.map((root) => [root.index, root]));
+  const read: NodeReader = (index) => known.get(index) ?? reader(index);
+  const seekRoot = request.seek && await seekFor(read, tree, question, request.seek);
+  if (seekRoot === "missing") return undefined;
+  return await fulfil(read, planProof(tree, question, seekRoot), tree, request, question.upgrade);
+}
+
+/** A request as it is understood. */
+export interface Question {
+  readonly target: Target | undefined;
+  /** The highest node of the way from the target, which must be in what the asker has; none if an upgrade proves the target. */
+  readonly root: number | undefined;
+  readonly upgrade: { readonly start: number; readonly length: number } | undefined;
+  /** How long the log is that the answer is about. */
+  readonly end: number;
+}
+
+/** Understands a request. @throws {ProtocolError} INVALID_OPERATION if nobody could answer it about a log of this length. */
+export function questionOf(tree: SignedTree, request: ProofRequest): Question {
   const upgrade = request.upgrade && widen(request.upgrade, tree.prologue);
   const start = upgrade?.start ?? 0;
   const end = upgrade ? upgrade.start + upgrade.length : tree.length;
   if (!(start < end && end <= tree.length)) {
     throw invalid(`a log of ${tree.length} blocks cannot prove the way from ${start} to ${end}`);
   }
-  const known = new Map(tree.roots.map((root) => [root.index, root]));
-  const read: NodeReader = (index) => known.get(index) ?? reader(index);
-  const plan = await planProof(read, tree, request, upgrade && { start, end });
-  return plan && await fulfil(read, plan, tree, request, upgrade);
+  const target = targetOf(request);
+  const isBefore = target !== undefined && (!upgrade || rightSpan(target.index) < 2 * start);
+  if (target && !isBefore && request.seek) {
+    throw invalid("a seek cannot be together with a block or hash that is part of an upgrade");
+  }
+  const root = isBefore ? climb(target.index, target.levels, 2 * end) : undefined;
+  return { target, root, upgrade, end };
+}
+
+/** The node at which a seek ends, if there is one: below the root of the target, or else anywhere in an upgrade. */
+function seekFor(
+  reader: NodeReader,
+  tree: TreeState,
+  { root, upgrade, end }: Question,
+  seek: Seek,
+): Promise<number | "missing" | undefined> | undefined {
+  if (root !== undefined) return seekWithin(reader, tree, root, seek);
+  return upgrade && seekFromStart(reader, end, seek);
 }
 
 /** The whole of a prologue instead of a part of it; what comes after it is in the additional nodes. */
@@ -185,42 +219,20 @@ function widen(upgrade: { start: number; length: number }, prologue: Prologue | 
   return isWithin ? { start: 0, length: prologue.length } : upgrade;
 }
 
-async function planProof(
-  reader: NodeReader,
+/** Chooses the nodes of the answer. @throws {ProtocolError} INVALID_OPERATION if the target is not where it should be. */
+export function planProof(
   tree: TreeState,
-  request: ProofRequest,
-  upgrade: { readonly start: number; readonly end: number } | undefined,
-): Promise<Plan | undefined> {
-  const target = targetOf(request);
-  const { seek } = request;
-  const end = upgrade?.end ?? tree.length;
+  { target, root, upgrade, end }: Question,
+  seekRoot: number | undefined,
+): Plan {
   const plan: Plan = { upgrade: [], additional: [] };
-  /** What the upgrade is to prove along with the new roots. */
-  let joined: number | undefined;
-
-  if (target && (!upgrade || rightSpan(target.index) < 2 * upgrade.start)) {
-    const root = climb(target.index, target.levels, 2 * end);
-    let seekRoot: number | undefined;
-    if (seek) {
-      const found = await seekWithin(reader, tree, root, seek);
-      if (found === "missing") return undefined;
-      seekRoot = found;
-    }
-    planPath(plan, target, seekRoot, root);
-  } else if (target && seek) {
-    throw invalid("a seek cannot be together with a block or hash that is part of an upgrade");
-  } else if (target) {
-    joined = target.index;
-  } else if (seek && upgrade) {
-    const found = await seekFromStart(reader, end, seek);
-    if (found === "missing") return undefined;
-    joined = found;
-  }
-
+  if (root !== undefined) planPath(plan, target, seekRoot, root);
   if (upgrade) {
-    for (const root of upgradePath(upgrade.start, end)) {
-      if (joined !== undefined && contains(root, joined)) planPath(plan, target, joined, root);
-      else plan.upgrade.push(root);
+    // What the upgrade proves along with the new roots.
+    const joined = root !== undefined ? undefined : target?.index ?? seekRoot;
+    for (const index of upgradePath(upgrade.start, end)) {
+      if (joined !== undefined && contains(index, joined)) planPath(plan, target, joined, index);
+      else plan.upgrade.push(index);
     }
     plan.additional.push(...upgradePath(end, tree.length));
   }

@@ -1,6 +1,6 @@
 /**
- * Requests for proofs, and proofs, as peers send them: the messages `request` and `data` of hypercore's protocol. An answer carries the
- * id of its request, or 0 if nobody asked.
+ * Requests for proofs, and proofs, as peers send them: the messages `request` and `data` of hypercore's protocol. An answer
+ * carries the id of its request, or 0 if nobody asked.
  */
 import { buffer, optionalBuffer } from "../../encoding/buffers.ts";
 import type { Codec, Cursor } from "../../encoding/codec.ts";
@@ -12,7 +12,7 @@ import type { BlockProof, HashProof, Proof, ProofRequest, SeekProof, UpgradeProo
 import { treeNode } from "./tree_node.ts";
 
 /** A request for a proof, and for the manifest if wanted. */
-export interface RequestMessage extends ProofRequest {
+export interface LogRequest extends ProofRequest {
   /** From 1; what the answer is recognized by. */
   readonly id: number;
   /** The fork that it is about. */
@@ -24,7 +24,7 @@ export interface RequestMessage extends ProofRequest {
 }
 
 /** A proof, and the request that it answers. */
-export interface DataMessage extends Proof {
+export interface LogData extends Proof {
   /** Its id, or 0. */
   readonly request: number;
 }
@@ -61,12 +61,12 @@ function encodeIf<T>(cursor: Cursor, codec: Codec<T>, value: T | undefined): voi
 const [BLOCK, HASH, SEEK, UPGRADE, MANIFEST, PRIORITY] = [1, 2, 4, 8, 16, 32];
 
 /** The message `request`. */
-export const requestMessage: Codec<RequestMessage> = {
-  size({ id, fork, block, hash, seek, upgrade, priority }: RequestMessage): number {
+export const logRequest: Codec<LogRequest> = {
+  size({ id, fork, block, hash, seek, upgrade, priority }: LogRequest): number {
     return 1 + uint.size(id) + uint.size(fork) + sizeOf(indexed, block) + sizeOf(indexed, hash) +
       sizeOf(seekBytes, seek) + sizeOf(upgradeRange, upgrade) + (priority > 0 ? uint.size(priority) : 0);
   },
-  encode(cursor: Cursor, value: RequestMessage): void {
+  encode(cursor: Cursor, value: LogRequest): void {
     const { id, fork, block, hash, seek, upgrade, priority } = value;
     uint.encode(
       cursor,
@@ -81,7 +81,7 @@ export const requestMessage: Codec<RequestMessage> = {
     encodeIf(cursor, upgradeRange, upgrade);
     if (priority > 0) uint.encode(cursor, priority);
   },
-  decode(cursor: Cursor): RequestMessage {
+  decode(cursor: Cursor): LogRequest {
     const flags = uint.decode(cursor);
     return {
       id: uint.decode(cursor),
@@ -152,12 +152,12 @@ const upgradeProof: Codec<UpgradeProof> = {
 };
 
 /** The message `data`. */
-export const dataMessage: Codec<DataMessage> = {
-  size({ request, fork, block, hash, seek, upgrade, manifest: of }: DataMessage): number {
+export const logData: Codec<LogData> = {
+  size({ request, fork, block, hash, seek, upgrade, manifest: of }: LogData): number {
     return 1 + uint.size(request) + uint.size(fork) + sizeOf(blockProof, block) + sizeOf(hashProof, hash) +
       sizeOf(seekProof, seek) + sizeOf(upgradeProof, upgrade) + sizeOf(manifest, of);
   },
-  encode(cursor: Cursor, value: DataMessage): void {
+  encode(cursor: Cursor, value: LogData): void {
     const { request, fork, block, hash, seek, upgrade } = value;
     uint.encode(
       cursor,
@@ -172,7 +172,7 @@ export const dataMessage: Codec<DataMessage> = {
     encodeIf(cursor, upgradeProof, upgrade);
     encodeIf(cursor, manifest, value.manifest);
   },
-  decode(cursor: Cursor): DataMessage {
+  decode(cursor: Cursor): LogData {
     const flags = uint.decode(cursor);
     return {
       request: uint.decode(cursor),

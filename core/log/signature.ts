@@ -15,8 +15,8 @@ import { bounded } from "./manifest.ts";
 import { treeNode } from "./tree_node.ts";
 
 /**
- * What is signed, 112 bytes: the namespace of trees, the context, the tree hash, length and fork as u64. The context is the key of the
- * log, or, for manifests of version 0, the namespace of the signer.
+ * What is signed, 112 bytes: the namespace of trees, the context, the tree hash, length and fork as u64. The context is the
+ * key of the log, or, for manifests of version 0, the namespace of the signer.
  */
 export function treeSignable(
   context: Uint8Array,
@@ -27,7 +27,9 @@ export function treeSignable(
   return concat([LOG_NAMESPACES.tree, context, treeHash, encode(uint64, length), encode(uint64, fork)]);
 }
 
-/** What is signed if the key of the log is that of its signer: the same without context; and without namespace if `isLegacy`. */
+/**
+ * What is signed if the key of the log is that of its signer: the same without context; and without namespace if `isLegacy`.
+ */
 export function compatSignable(
   treeHash: Uint8Array,
   length: number,
@@ -87,9 +89,12 @@ export const multiSignature: Codec<MultiSignature> = {
 };
 
 /** A patch of version 0: from where, how many blocks, and which of all nodes are its own. */
-interface PatchV0 {
+export interface PatchV0 {
+  /** The first block behind its last node. */
   readonly start: number;
+  /** How many blocks its signer signed beyond the others. */
   readonly length: number;
+  /** The places of its nodes among those of all patches. */
   readonly nodes: readonly number[];
 }
 
@@ -99,7 +104,9 @@ export interface SignaturePartV0 {
   readonly signer: number;
   /** 64 bytes. */
   readonly signature: Uint8Array;
-  /** The blocks that it signed beyond the others: the first behind its last node, how many, and its nodes among those of all. */
+  /**
+   * The blocks that it signed beyond the others: the first behind its last node, how many, and its nodes among those of all.
+   */
   readonly patch?: PatchV0 | undefined;
 }
 

@@ -97,7 +97,8 @@ export class Verifier {
   }
 
   /**
-   * The signature of one signer. If there is only one, it is that of the log; else it is a part for {@linkcode assembleSignature}.
+   * The signature of one signer. If there is only one, it is that of the log; else it is a part for {@linkcode
+   * assembleSignature}.
    *
    * @throws {RangeError} if the key pair is none of a signer.
    */
@@ -175,8 +176,8 @@ function patched(
 }
 
 /**
- * The part of the signer at `place`, who signed `signedLength` blocks, in a signature for the first `length` of them. `signature` is
- * what {@linkcode Verifier.sign} returned for a log of several signers.
+ * The part of the signer at `place`, who signed `signedLength` blocks, in a signature for the first `length` of them.
+ * `signature` is what {@linkcode Verifier.sign} returned for a log of several signers.
  *
  * @returns undefined if a node between the two lengths is not in the reader.
  */

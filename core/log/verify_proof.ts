@@ -1,6 +1,7 @@
 /**
- * Checks proofs of strangers against what is known of a log. What is proven comes back as changes to store; nothing is believed before
- * it hashes to a root that is known or signed. The work is bounded by the number of nodes, and that by the codec.
+ * Checks proofs of strangers against what is known of a log. What is proven comes back as changes to store; nothing is
+ * believed before it hashes to a root that is known or signed. The work is bounded by the number of nodes, and that by the
+ * codec.
  */
 import { equals } from "../../encoding/bytes.ts";
 import type { TreeNode } from "../crypto/hash.ts";
@@ -39,41 +40,43 @@ export interface VerifiedProof {
 /**
  * Checks a proof of the fork that is known.
  *
- * An upgrade to what is known already, because another peer was faster, proves nothing and is no error. The result holds views of what
- * was received: copy what outlives that.
+ * An upgrade to what is known already, because another peer was faster, proves nothing and is no error. The result holds
+ * views of what was received: copy what outlives that.
  *
- * @throws {ProtocolError} INVALID_OPERATION if the proof does not fit to what is known of the log or to itself, which may also happen
- * because the log has changed since the request; INVALID_CHECKSUM if it hashes to something else; INVALID_PROOF if the log does not
- * begin with its prologue; INVALID_SIGNATURE if its signers did not sign.
+ * @throws {ProtocolError} INVALID_OPERATION if the proof does not fit to what is known of the log or to itself, which may
+ * also happen because the log has changed since the request; INVALID_CHECKSUM if it hashes to something else; INVALID_PROOF
+ * if the log does not begin with its prologue; INVALID_SIGNATURE if its signers did not sign.
  */
 export async function verifyProof(log: KnownLog, proof: Proof): Promise<VerifiedProof> {
-  const { crypto, reader, tree: known, verifier } = log;
+  const { proven, loose } = verifyAgainst(log, proof);
+  if (loose !== undefined) await checkKnown(log.reader, log.tree, loose);
+  return proven;
+}
+
+/** {@linkcode verifyProof} but for one thing: whether the node `loose` is that which is at hand. */
+export function verifyAgainst(
+  { crypto, tree: known, verifier }: Omit<KnownLog, "reader">,
+  proof: Proof,
+): { readonly proven: VerifiedProof; readonly loose: TreeNode | undefined } {
+  const { upgrade, block } = proof;
   if (proof.fork !== known.fork) {
     throw invalid(`a proof of fork ${proof.fork} says nothing about fork ${known.fork}`);
   }
+  const { root, nodes } = verifySubtree(crypto, proof);
   const tree = new TreeBatch(crypto, known);
-  let { root, nodes } = verifySubtree(crypto, proof);
-  if (proof.upgrade && isNews(known, proof.upgrade)) {
-    if (applyUpgrade(tree, proof.upgrade, root, verifier.prologue)) root = undefined;
-    if (!verifier.verify(tree, proof.upgrade.signature)) {
-      throw new ProtocolError(
-        "INVALID_SIGNATURE",
-        `nobody signed ${tree.length} blocks of fork ${tree.fork}`,
-      );
-    }
+  let loose = root;
+  if (upgrade && isNews(known, upgrade)) {
+    if (applyUpgrade(tree, upgrade, root, verifier.prologue)) loose = undefined;
+    requireSigned(verifier, tree, upgrade.signature);
   }
-  if (root !== undefined) await checkKnown(reader, known, root);
   tree.addProven(nodes);
-  return {
-    tree,
-    signature: tree.isUpgrade ? proof.upgrade?.signature : undefined,
-    block: proof.block && { index: proof.block.index, value: proof.block.value },
-  };
+  const signature = tree.isUpgrade ? upgrade?.signature : undefined;
+  return { proven: { tree, signature, block: block && { index: block.index, value: block.value } }, loose };
 }
 
 /**
- * Checks a proof of any fork by itself: an upgrade from 0 blocks, and what comes with it. This is how one learns that a writer signed two
- * different logs, and how a rewritten log is recognized.
+ * Checks a proof of any fork by itself: an upgrade from 0 blocks, and what comes with it. This is how one learns that a
+ * writer signed two different logs, and how a rewritten log is recognized.
  *
  * @throws {ProtocolError} as {@linkcode verifyProof}.
  */
@@ -86,12 +89,15 @@ export function verifyFromStart(crypto: CryptoProvider, verifier: Verifier, proo
   if (!applyUpgrade(tree, upgrade, root, verifier.prologue) && root !== undefined) {
     throw new ProtocolError("INVALID_PROOF", `node ${root.index} is not below the signed roots`);
   }
-  if (!verifier.verify(tree, upgrade.signature)) {
-    throw new ProtocolError("INVALID_SIGNATURE", `nobody signed ${tree.length} blocks of fork ${fork}`);
-  }
+  requireSigned(verifier, tree, upgrade.signature);
   tree.addProven(nodes);
   const { block } = proof;
   return { tree, signature: upgrade.signature, block: block && { index: block.index, value: block.value } };
+}
+
+function requireSigned(verifier: Verifier, tree: TreeBatch, signature: Uint8Array | undefined): void {
+  if (verifier.verify(tree, signature)) return;
+  throw new ProtocolError("INVALID_SIGNATURE", `nobody signed ${tree.length} blocks of fork ${tree.fork}`);
 }
 
 function invalid(why: string): ProtocolError {
@@ -137,14 +143,15 @@ class NodeQueue {
 }
 
 /** What a block, hash and seek together prove if their highest node is right. */
-interface Subtree {
+export interface Subtree {
   /** The highest node. */
   readonly root: TreeNode | undefined;
   /** Those below it. */
   readonly nodes: TreeNode[];
 }
 
-function verifySubtree(crypto: CryptoProvider, { block, hash, seek }: Proof): Subtree {
+/** Computes what a block, hash and seek hash to. @throws {ProtocolError} INVALID_OPERATION if they do not fit together. */
+export function verifySubtree(crypto: CryptoProvider, { block, hash, seek }: Proof): Subtree {
   if (block && hash) throw invalid("a proof is of a block or of a node, not of both");
   const nodes: TreeNode[] = [];
   const first = seek?.nodes[0];

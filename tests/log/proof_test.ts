@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { decodeExact, encode } from "../../encoding/codec.ts";
 import { makeProof, type Proof, type ProofRequest, type SignedTree } from "../../core/log/proof.ts";
-import { dataMessage, type RequestMessage, requestMessage } from "../../core/log/proof_messages.ts";
+import { logData, type LogRequest, logRequest } from "../../core/log/proof_messages.ts";
 import { ProtocolError } from "../../core/runtime/errors.ts";
 import { hex, pattern, unhex } from "../crypto/support.ts";
 import { test } from "../harness.ts";
@@ -25,8 +25,8 @@ for (const [how, readerOf] of [["at once", (log: MemoryLog) => log.reader], ["la
       const proof = await answer;
       assert.ok(proof, what);
       const message = { request: 7, ...withValue(proof, blockOf) };
-      assert.equal(hex(encode(dataMessage, message)), data, what);
-      assert.equal(hex(encode(dataMessage, decodeExact(dataMessage, unhex(data)))), data, what);
+      assert.equal(hex(encode(logData, message)), data, what);
+      assert.equal(hex(encode(logData, decodeExact(logData, unhex(data)))), data, what);
       answered++;
     }
     assert.ok(answered > 250 && answered < vectors.proofs.length);
@@ -35,8 +35,8 @@ for (const [how, readerOf] of [["at once", (log: MemoryLog) => log.reader], ["la
 
 test("proof: requests are the reference's bytes", () => {
   for (const { value, bytes } of vectors.requests) {
-    assert.equal(hex(encode(requestMessage, value as unknown as RequestMessage)), bytes);
-    const read = decodeExact(requestMessage, unhex(bytes));
+    assert.equal(hex(encode(logRequest, value as unknown as LogRequest)), bytes);
+    const read = decodeExact(logRequest, unhex(bytes));
     const given = Object.fromEntries(Object.entries(read).filter(([, field]) => field !== undefined));
     assert.deepEqual(given, value);
   }
@@ -85,6 +85,6 @@ test("proof: requests that no log can answer are errors of the peer, however lar
 test("proof: lists of more nodes than a tree can have levels are not decoded", () => {
   const node = { index: 1, size: 1, hash: pattern(32, 1) };
   const proof: Proof = { fork: 0, hash: { index: 1, nodes: new Array(129).fill(node) } };
-  const bytes = encode(dataMessage, { request: 1, ...proof });
-  assert.throws(() => decodeExact(dataMessage, bytes), { name: "DecodeError" });
+  const bytes = encode(logData, { request: 1, ...proof });
+  assert.throws(() => decodeExact(logData, bytes), { name: "DecodeError" });
 });

@@ -9,7 +9,7 @@ import {
   type ProofWithoutValue,
   type SignedTree,
 } from "../../core/log/proof.ts";
-import { type DataMessage, dataMessage } from "../../core/log/proof_messages.ts";
+import { type LogData, logData } from "../../core/log/proof_messages.ts";
 import type { KnownLog, VerifiedProof } from "../../core/log/verify_proof.ts";
 import { decodeExact, encode } from "../../encoding/codec.ts";
 import { seed, wasm } from "../crypto/support.ts";
@@ -48,12 +48,12 @@ export class Writer extends MemoryLog {
   }
 
   /** An answer, as it comes out of its message. */
-  async answer(request: ProofRequest): Promise<DataMessage> {
+  async answer(request: ProofRequest): Promise<LogData> {
     const tree: SignedTree = { ...this.tree, signature: this.signature, prologue: this.verifier.prologue };
     const proof = await makeProof(this.reader, tree, request);
     if (proof === undefined) throw new Error("the writer has all of its nodes");
     const message = { request: 1, ...withValue(proof, (index) => this.blocks[index]!) };
-    return decodeExact(dataMessage, encode(dataMessage, message));
+    return decodeExact(logData, encode(logData, message));
   }
 }
 

@@ -220,10 +220,10 @@ test("proof: whatever is changed in a proof, nothing false is believed", async (
   const requests: ProofRequest[] = [
     { upgrade: { start: 0, length: 21 }, block: { index: 20, nodes: 0 } },
     { upgrade: { start: 0, length: 14 }, seek: { bytes: 40, padding: 0 } },
-    { upgrade: { start: 13, length: 8 }, block: { index: 3, nodes: 2 } },
-    { upgrade: { start: 13, length: 3 }, hash: { index: 5, nodes: 1 } },
-    { block: { index: 3, nodes: 2 }, seek: { bytes: 3, padding: 0 } },
-    { hash: { index: 3, nodes: 0 }, seek: { bytes: 17, padding: 0 } },
+    { upgrade: { start: 13, length: 8 }, block: { index: 3, nodes: 3 } },
+    { upgrade: { start: 13, length: 3 }, hash: { index: 5, nodes: 2 } },
+    { block: { index: 3, nodes: 3 }, seek: { bytes: 3, padding: 0 } },
+    { hash: { index: 3, nodes: 1 }, seek: { bytes: 17, padding: 0 } },
   ];
   let tried = 0;
   for (const request of requests) {

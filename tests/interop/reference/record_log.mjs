@@ -1,6 +1,7 @@
 /**
- * Records what both generations of hypercore make of a log: `node record_log.mjs > ../../vectors/log.json`. Where hypercore 10 can
- * express the same, it must agree with 11, else nothing is recorded. Everything comes from fixed bytes, so a second run gives the same.
+ * Records what both generations of hypercore make of a log: `node record_log.mjs > ../../vectors/log.json`. Where hypercore
+ * 10 can express the same, it must agree with 11, else nothing is recorded. Everything comes from fixed bytes, so a second
+ * run gives the same.
  */
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
