@@ -10,7 +10,8 @@ import { uint64 } from "../../encoding/fixed.ts";
 import { blake2b } from "../crypto/hash.ts";
 import { CIPHER_KEY_BYTES, requireSize, XSALSA20_NONCE_BYTES } from "../crypto/sizes.ts";
 import type { CryptoProvider } from "../runtime/crypto_provider.ts";
-import { BLOCK_PADDING, LOG_NAMESPACES } from "./constants.ts";
+import { BLOCK_PADDING } from "./constants.ts";
+import { LOG_NAMESPACES } from "./namespaces.ts";
 
 /** How the key that encrypts blocks follows from the one that is shared. */
 export interface BlockCipherOptions {

@@ -10,7 +10,8 @@ import { uint } from "../../encoding/varint.ts";
 import { blake2b, HASH_BYTES } from "../crypto/hash.ts";
 import { PUBLIC_KEY_BYTES, requireSize } from "../crypto/sizes.ts";
 import type { CryptoProvider } from "../runtime/crypto_provider.ts";
-import { LOG_NAMESPACES, MAX_LINKED, MAX_SIGNERS } from "./constants.ts";
+import { MAX_LINKED, MAX_SIGNERS } from "./constants.ts";
+import { LOG_NAMESPACES } from "./namespaces.ts";
 import { isLogLength } from "./flat_tree.ts";
 
 /** Somebody who may sign a log. Signatures are Ed25519. */

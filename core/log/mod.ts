@@ -109,7 +109,8 @@ export { signaturePart, Verifier, type VerifierOptions } from "./verifier.ts";
 // Blocks
 export { Bitfield } from "./bitfield.ts";
 export { BlockCipher, type BlockCipherOptions, blockEncryptionKey } from "./encryption.ts";
-export { BLOCK_PADDING, LOG_NAMESPACES, type LogNamespace, PAGE_BITS } from "./constants.ts";
+export { BLOCK_PADDING, PAGE_BITS } from "./constants.ts";
+export { LOG_NAMESPACES, type LogNamespace } from "./namespaces.ts";
 export type { MaybePromise } from "../runtime/async.ts";
 export type { Codec, Cursor } from "../../encoding/codec.ts";
 export type { CryptoProvider, KeyPair } from "../runtime/crypto_provider.ts";

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { decodeExact, encode } from "../../encoding/codec.ts";
 import { namespace } from "../../core/crypto/keys.ts";
-import { LOG_NAMESPACES, MAX_LINKED, MAX_SIGNERS } from "../../core/log/constants.ts";
+import { MAX_LINKED, MAX_SIGNERS } from "../../core/log/constants.ts";
+import { LOG_NAMESPACES } from "../../core/log/namespaces.ts";
 import {
   createManifest,
   defaultManifest,
