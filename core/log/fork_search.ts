@@ -35,7 +35,7 @@ export class ForkSearch {
   readonly #reader: NodeReader;
   readonly #known: TreeState;
   readonly #signed: TreeBatch;
-  /** What is proven of the new log. */
+  /** What is proven of the new log: its roots, and no more than one path for each level that the search goes down. */
   readonly #nodes: Map<number, TreeNode>;
   /** The lowest node that is known to be another than in the old log while all before it is the same. */
   #difference: TreeNode | undefined;
@@ -88,7 +88,7 @@ export class ForkSearch {
     if (!equals(root.hash, difference.hash)) return false;
     for (const node of nodes) this.#nodes.set(node.index, node);
     await this.#descend(difference);
-    return true;
+    return this.#difference !== difference;
   }
 
   /**

@@ -99,6 +99,7 @@ export {
   type MultiSignatureV0,
   multiSignatureV0,
   type PatchV0,
+  signableLength,
   type SignatureInput,
   type SignaturePart,
   type SignaturePartV0,

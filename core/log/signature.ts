@@ -175,6 +175,14 @@ export function assembleSignature(version: number, inputs: readonly SignatureInp
   return encode(multiSignature, { proofs: inputs, patch: [...patch.values()] });
 }
 
+/**
+ * How many blocks a quorum of signers can sign together, if they have signed `lengths` blocks each: the longest log that as
+ * many of them reach. 0 if there are too few.
+ */
+export function signableLength(lengths: readonly number[], quorum: number): number {
+  return lengths.toSorted((a, b) => b - a)[Math.max(quorum, 1) - 1] ?? 0;
+}
+
 function assembleV0(inputs: readonly SignatureInput[]): Uint8Array {
   const patch: TreeNode[] = [];
   const place = (node: TreeNode) => {

@@ -1,5 +1,6 @@
 /** What survives when a log is rewritten, found by asking for hashes. */
 import assert from "node:assert/strict";
+import { MAX_PROOF_NODES } from "../../core/log/constants.ts";
 import { spanningNodes } from "../../core/log/flat_tree.ts";
 import { ForkSearch } from "../../core/log/fork_search.ts";
 import { verifyFromStart } from "../../core/log/verify_proof.ts";
@@ -59,6 +60,8 @@ test("fork search: answers of another log, or to another question, change nothin
   assert.equal(await search.update(await writer.answer({ hash: { index: 0, nodes: 3 } })), false);
   assert.equal(await search.update({ fork: 1 }), false);
   assert.deepEqual(search.question, question);
+  const bare = await writer.answer({ hash: { index: 15, nodes: 0 } });
+  assert.equal(await search.update({ ...bare, hash: { index: 15, nodes: [writer.nodes.get(15)!] } }), false);
   const wrong = { fork: 1, hash: { index: 3, nodes: [] } };
   await assert.rejects(search.update(wrong), { code: "INVALID_OPERATION" });
 });
@@ -87,4 +90,12 @@ test("fork search: a log that is fetched anew has nothing in common and needs no
   assert.equal(search.question, undefined);
   assert.equal(search.ancestors, 0);
   assert.deepEqual([...(await search.finish())!.roots], writer.tree.roots);
+});
+
+test("fork search: a peer that answers with more nodes than a way down has is refused", async () => {
+  const { old, writer } = rewritten(16, 16, 5);
+  const search = await begin(old, writer);
+  const node = writer.nodes.get(0)!;
+  const nodes = new Array(MAX_PROOF_NODES + 1).fill(node);
+  await assert.rejects(search.update({ fork: 1, hash: { index: 0, nodes } }), { code: "INVALID_OPERATION" });
 });

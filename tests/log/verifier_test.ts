@@ -3,7 +3,13 @@ import assert from "node:assert/strict";
 import { decodeExact, encode } from "../../encoding/codec.ts";
 import { createManifest, manifest, manifestKey } from "../../core/log/manifest.ts";
 import { TreeBatch } from "../../core/log/merkle_tree.ts";
-import { assembleSignature, compatSignable, multiSignature, treeSignable } from "../../core/log/signature.ts";
+import {
+  assembleSignature,
+  compatSignable,
+  multiSignature,
+  signableLength,
+  treeSignable,
+} from "../../core/log/signature.ts";
 import { signaturePart, Verifier } from "../../core/log/verifier.ts";
 import { hex, pattern, seed, testEach, unhex, wasm } from "../crypto/support.ts";
 import { test } from "../harness.ts";
@@ -126,4 +132,10 @@ test("verifier: what is signed has 112, 80 or 48 bytes", () => {
   assert.equal(hex(compatSignable(seed(2), 3, 4)).slice(-32), "03000000000000000400000000000000");
   assert.equal(compatSignable(seed(2), 3, 4).length, 80);
   assert.equal(compatSignable(seed(2), 3, 4, true).length, 48);
+});
+
+test("verifier: together, signers reach what a quorum of them has signed", () => {
+  assert.deepEqual([1, 2, 3, 4].map((quorum) => signableLength([5, 9, 7], quorum)), [9, 7, 5, 0]);
+  assert.equal(signableLength([5, 9], 0), 9, "a quorum of 0 is taken for 1");
+  assert.equal(signableLength([], 1), 0);
 });
