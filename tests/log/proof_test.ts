@@ -1,5 +1,6 @@
 /** Proofs as both generations of the reference make them, byte for byte. */
 import assert from "node:assert/strict";
+import { concat } from "../../encoding/bytes.ts";
 import { decodeExact, encode } from "../../encoding/codec.ts";
 import { makeProof, type Proof, type ProofRequest, type SignedTree } from "../../core/log/proof.ts";
 import { logData, type LogRequest, logRequest } from "../../core/log/proof_messages.ts";
@@ -12,8 +13,9 @@ import { withValue } from "./signed_log.ts";
 for (const [how, readerOf] of [["at once", (log: MemoryLog) => log.reader], ["later", slowReader]] as const) {
   test(`proof: with nodes that come ${how}, every request has the reference's answer, or none`, async () => {
     let answered = 0;
-    for (const { length, fork, prologue, request, data } of vectors.proofs) {
-      const log = MemoryLog.of(length, fork);
+    for (const { length, fork, padding, prologue, request, data } of vectors.proofs) {
+      const block = (index: number) => concat([new Uint8Array(padding), blockOf(index)]);
+      const log = MemoryLog.of(length, fork, block);
       const of = prologue > 0 ? { length: prologue, hash: pattern(32, 1) } : undefined;
       const tree: SignedTree = { ...log.tree, signature: pattern(64, 1), prologue: of };
       const what = JSON.stringify({ length, request });
@@ -24,7 +26,7 @@ for (const [how, readerOf] of [["at once", (log: MemoryLog) => log.reader], ["la
       }
       const proof = await answer;
       assert.ok(proof, what);
-      const message = { request: 7, ...withValue(proof, blockOf) };
+      const message = { request: 7, ...withValue(proof, block) };
       assert.equal(hex(encode(logData, message)), data, what);
       assert.equal(hex(encode(logData, decodeExact(logData, unhex(data)))), data, what);
       answered++;

@@ -139,6 +139,7 @@ export interface RecordedSignature {
 export interface RecordedProof {
   readonly length: number;
   readonly fork: number;
+  readonly padding: number;
   readonly prologue: number;
   readonly request: ProofRequest;
   readonly data: string | null;

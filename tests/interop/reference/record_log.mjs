@@ -308,8 +308,8 @@ await multi("all sign", "three of three v3", 12, 4, [[0], [1], [2]]);
 // --- Proofs
 
 const proofs = [];
-async function prove(length, request, prologueLength = 0, fork = 0) {
-  const blocks = Array.from({ length }, (_, i) => blockOf(i));
+async function prove(length, request, prologueLength = 0, fork = 0, padding = 0) {
+  const blocks = Array.from({ length }, (_, i) => Buffer.concat([Buffer.alloc(padding), blockOf(i)]));
   const session = session11();
   append11(session, blocks);
   session.fork = fork;
@@ -346,6 +346,7 @@ async function prove(length, request, prologueLength = 0, fork = 0) {
   proofs.push({
     length,
     fork,
+    padding,
     prologue: prologueLength,
     request,
     data: hex(data),
@@ -383,6 +384,13 @@ for (const bytes of [0, 1, 5, 30, 62, 100, 107, 108, 150, 199, 215, 300]) {
     seek: { bytes, padding: 0 },
     upgrade: { start: 16, length: 11 },
   });
+}
+for (const bytes of [0, 1, 5, 30, 62, 107, 150, 215]) {
+  const seek = { bytes, padding: 8 };
+  await prove(27, { block: { index: 2, nodes: 4 }, seek }, 0, 0, 8);
+  await prove(27, { hash: { index: 23, nodes: 0 }, seek }, 0, 0, 8);
+  await prove(27, { seek, upgrade: { start: 0, length: 27 } }, 0, 0, 8);
+  await prove(27, { seek, upgrade: { start: 9, length: 16 } }, 0, 0, 8);
 }
 for (const start of [0, 3, 8]) {
   await prove(13, { upgrade: { start, length: 13 - start } }, 8, 2);
