@@ -15,6 +15,7 @@ const SOURCES: readonly (readonly [path: string, page: string])[] = [
   ["dht/punch/constants.ts", "hyperdht"],
   ["swarm/constants.ts", "hyperswarm"],
   ["transports/mdns/constants.ts", "mdns"],
+  ["core/log/constants.ts", "hypercore"],
 ];
 
 const HEAD = `# Numbers

@@ -15,6 +15,7 @@ type Bound =
 
 /** By file, then by field. */
 const BOUNDS: Readonly<Record<string, Readonly<Record<string, Bound>>>> = {
+  "core/log/fork_search.ts": { "#nodes": ["MAX_PROOF_NODES", "log/fork_search_test.ts"] },
   "core/stream/mux.ts": {
     "#callbacks": "own",
     "#remotes": ["MAX_CHANNELS", "stream/mux_test.ts"],
@@ -161,6 +162,7 @@ const BOUNDS: Readonly<Record<string, Readonly<Record<string, Bound>>>> = {
 
 /** Layers that bytes of strangers reach; `memory/` is for tests. */
 const FOLDERS = [
+  "core/log/",
   "core/stream/",
   "dht/",
   "swarm/",

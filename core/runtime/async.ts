@@ -2,6 +2,9 @@
  * The few promise tools that the edges need, free of host timers.
  */
 
+/** What is there at once or later: a caller that need not wait does not. */
+export type MaybePromise<T> = T | Promise<T>;
+
 /** Throws `signal.reason` if the signal is already aborted. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted === true) throw signal.reason;

@@ -14,6 +14,10 @@ export type ErrorCode =
   | "INVALID_FRAME"
   | "INVALID_MAC"
   | "INVALID_CHANNEL"
+  | "INVALID_OPERATION"
+  | "INVALID_PROOF"
+  | "INVALID_CHECKSUM"
+  | "INVALID_SIGNATURE"
   | "LIMIT_EXCEEDED"
   // nobody's fault
   | "ABORTED"

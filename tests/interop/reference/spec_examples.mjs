@@ -8,7 +8,12 @@ const require = createRequire(import.meta.url);
 const c = require("compact-encoding");
 const sodium = require("sodium-universal");
 const { keyPair } = require("hypercore-crypto");
+const hypercoreCrypto = require("hypercore-crypto");
 const SecretStream = require("@hyperswarm/secret-stream");
+const DefaultEncryption = require("hypercore/lib/default-encryption.js");
+const log = require("hypercore/lib/messages.js");
+const { MerkleTreeBatch } = require("hypercore/lib/merkle-tree.js");
+const Verifier = require("hypercore/lib/verifier.js");
 const { messages: relay } = require("blind-relay");
 const IO = require("dht-rpc/lib/io");
 const { id: nodeId } = require("dht-rpc/lib/peer");
@@ -127,7 +132,56 @@ function mutablePut() {
 }
 const secretstreamId = (isInitiator) => SecretStream.id(keys.hash, isInitiator);
 
+// A log: the blocks, keys and signers that its page names.
+const emptyLog = {
+  fork: 0,
+  roots: [],
+  length: 0,
+  byteLength: 0,
+  signature: null,
+  prologue: null,
+  storage: null,
+};
+const tree = new MerkleTreeBatch(emptyLog);
+for (const block of ["a", "bc", "def", "ghij", "klmno"]) tree.append(Buffer.from(block));
+const treeNode = (index) => tree.nodes.find((node) => node.index === index);
+const manifest = Verifier.defaultSignerManifest(client.publicKey);
+const logKey = Verifier.manifestHash(manifest);
+const compat = new Verifier(client.publicKey, manifest);
+const encryptionKey = seed(7);
+function encryptedBlock() {
+  const block = Buffer.concat([Buffer.alloc(8), Buffer.from("klmno")]);
+  new DefaultEncryption(encryptionKey, logKey).encrypt(4, block, 1, { compat: false, key: logKey });
+  return block;
+}
+/** What the reference reads as a signature of three signers, and whether two of them signed the first four blocks. */
+const jointSignature = (version, encoding) => (name) => {
+  const signers = [1, 2, 3].map((n) => ({ publicKey: keyPair(seed(n)).publicKey }));
+  const of = Verifier.createManifest({ version, allowPatch: true, signers });
+  const batch = new MerkleTreeBatch(emptyLog);
+  for (const block of ["a", "bc", "def", "ghij"]) batch.append(Buffer.from(block));
+  const isGood = new Verifier(Verifier.manifestHash(of), of).verify(batch, bytes[name]);
+  if (!isGood) throw new Error("the reference does not believe it");
+  return codec(encoding)(name);
+};
+
 const checks = {
+  "log-leaf-hash": () => hypercoreCrypto.data(Buffer.from("bc")),
+  "log-parent-hash": () => treeNode(1).hash,
+  "log-tree-hash": () => tree.hash(),
+  "log-manifest": () => c.encode(log.manifest, manifest),
+  "log-manifest-full": codec(log.manifest),
+  "log-manifest-v0": codec(log.manifest),
+  "log-key": () => logKey,
+  "log-discovery-key": () => hypercoreCrypto.discoveryKey(logKey),
+  "log-signable": () => tree.signable(logKey),
+  "log-signable-compat": () => tree.signableCompat(false),
+  "log-signature": () => new Verifier(logKey, manifest).sign(tree, client),
+  "log-signature-compat": () => compat.sign(tree, client),
+  "log-signature-joint": jointSignature(1, log.multiSignature),
+  "log-signature-joint-v0": jointSignature(0, log.multiSignaturev0),
+  "log-block-key": () => DefaultEncryption.blockEncryptionKey(logKey, encryptionKey),
+  "log-block-encrypted": encryptedBlock,
   "node-id": () => idOfR,
   "rpc-token": () => token,
   "peer-target": () => target,
@@ -149,6 +203,10 @@ const checks = {
   "relay-paired": onChannel(relay.pair),
   "relay-unpair": onChannel(relay.unpair),
 };
+for (const name of ["upgrade", "block", "seek"]) {
+  checks[`log-request-${name}`] = codec(log.wire.request);
+  checks[`log-data-${name}`] = codec(log.wire.data);
+}
 for (const name of ["client-payload", "server-payload"]) checks[name] = codec(m.noisePayload);
 for (const name of ["punch-probe-reply", "punch-start", "punch-start-reply"]) {
   checks[name] = codec(m.holepunchPayload);
