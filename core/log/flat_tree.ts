@@ -9,6 +9,10 @@
 /** Most blocks that a log may have: 2^52 - 1, which keeps the numbers of all nodes exact. */
 export const MAX_LOG_LENGTH: number = 2 ** 52 - 1;
 
+const TWO_32 = 2 ** 32;
+/** Numbers below this, and twice as many, are 31-bit integers. */
+const SMALL = 2 ** 29;
+
 /** Whether `index` is a node all of whose leaves a log may have. Everything else here is only defined for such nodes. */
 export function isNodeIndex(index: number): boolean {
   return Number.isSafeInteger(index) && index >= 0 && rightSpan(index) <= 2 * (MAX_LOG_LENGTH - 1);
@@ -21,20 +25,16 @@ export function isLogLength(length: number): boolean {
 
 /** How many levels `index` is above the leaves. */
 export function depth(index: number): number {
-  let levels = 0;
-  let rest = index;
-  // The depth is the number of ones at the low end, here counted 32 at a time.
-  while (rest % 2 ** 32 === 2 ** 32 - 1) {
-    levels += 32;
-    rest = (rest - (2 ** 32 - 1)) / 2 ** 32;
-  }
-  const zeros = ~(rest % 2 ** 32);
-  return levels + 31 - Math.clz32(zeros & -zeros);
+  return Math.log2(countLeaves(index));
 }
 
 /** How many leaves are below `index`; 1 for a leaf. */
 export function countLeaves(index: number): number {
-  return 2 ** depth(index);
+  // That is the lowest bit of `index` that is not set. For small numbers 32 bits are enough and faster.
+  if (index < SMALL) return ~index & (index + 1);
+  const low = index % TWO_32;
+  if (low === TWO_32 - 1) return TWO_32 * countLeaves((index - low) / TWO_32);
+  return (~low & (low + 1)) >>> 0;
 }
 
 /** The leftmost leaf below `index`. */
@@ -54,6 +54,7 @@ export function contains(index: number, other: number): boolean {
 
 /** Whether `index` is the left one of two siblings. */
 export function isLeft(index: number): boolean {
+  if (index < SMALL) return (index & (2 * countLeaves(index))) === 0;
   return Math.floor(index / (2 * countLeaves(index))) % 2 === 0;
 }
 

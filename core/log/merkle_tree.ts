@@ -50,7 +50,7 @@ export function parentNode(crypto: CryptoProvider, a: TreeNode, b: TreeNode): Tr
   requireNode(a);
   requireNode(b);
   const size = addSizes(a.size, b);
-  return { index: parent(a.index), size, hash: parentHash(crypto, a, b) };
+  return { index: (a.index + b.index) / 2, size, hash: parentHash(crypto, a, b) };
 }
 
 /** Hashes of other lengths could be cut anew where two of them are joined. */
