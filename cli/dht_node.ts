@@ -4,20 +4,14 @@
 import { blake2b } from "../core/crypto/hash.ts";
 import { abortable } from "../core/runtime/async.ts";
 import { ConnectError } from "../core/runtime/errors.ts";
-import type { Clock, Runtime } from "../core/runtime/runtime.ts";
+import type { Runtime } from "../core/runtime/runtime.ts";
 import { loadSystemRuntime } from "../core/system_runtime.ts";
 import { Dht } from "../dht/dht.ts";
 import type { DhtOptions } from "../dht/dht_options.ts";
-import { fromHex, type SocketAddress } from "../encoding/mod.ts";
-import { within } from "../swarm/within.ts";
+import { fromHex } from "../encoding/mod.ts";
 import { lookupHost, udpNetwork } from "../transports/udp/mod.ts";
 import { cacheFile, cacheFolder, NodeCache } from "./node_cache.ts";
 import type { Reporter } from "./reporter.ts";
-
-/** Nodes of an earlier run that are asked whether they are still there. */
-const MAX_GREETED = 20;
-/** How long the first of them may take, in milliseconds. The others are taken as they come. */
-const GREETING_MS = 300;
 
 /** What the commands that use the DHT are told. */
 export interface DhtCommandOptions {
@@ -44,28 +38,17 @@ export async function openDht(
 ): Promise<{ readonly runtime: Runtime; readonly dht: Dht }> {
   const { bootstrap, host, seed } = options;
   const runtime = await loadSystemRuntime();
-  const cache = options.cache ? new NodeCache(cacheFolder(), cacheFile(bootstrap)) : undefined;
   const dht = new Dht(runtime, udpNetwork({ needTtl: true }), {
     host,
     port: 0,
     lookup: (name: string, port: number) => lookupHost(name, port, { family: 4 }),
-    ...(cache === undefined ? {} : { store: { load: async () => [], save: (nodes) => cache.save(nodes) } }),
+    ...(options.cache ? { store: new NodeCache(cacheFolder(), cacheFile(bootstrap)) } : {}),
     ...(bootstrap === undefined ? {} : { bootstrap }),
     ...(seed === undefined ? {} : { seed }),
     ...extra,
   });
   await dht.open();
-  if (cache !== undefined) await greet(runtime.clock, dht, await cache.load().catch(() => []));
   return { runtime, dht };
-}
-
-/**
- * Finds out which of the nodes of an earlier run are still there: these then are in the routing table. If they were put there
- * unasked, each that is gone would hold up the first queries (20 of 60: by more than a second, 40 of 80: for good).
- */
-async function greet(clock: Clock, dht: Dht, nodes: readonly SocketAddress[]): Promise<void> {
-  const asked = nodes.slice(0, MAX_GREETED).map((node) => dht.rpc.ping(node));
-  if (asked.length > 0) await within(clock, GREETING_MS, Promise.any(asked));
 }
 
 /** @throws {ConnectError} `TOO_FEW_NODES` if nobody has answered anything so far. */

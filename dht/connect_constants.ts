@@ -15,8 +15,8 @@ export const HANDSHAKE_TRY_MS = 400;
 export const FIND_RETRIES = 3;
 /** Relays that one dial tries at the most, whoever names them. */
 export const MAX_CANDIDATES = 32;
-/** Milliseconds that a way which worked before gets before others are tried as well. */
-export const ROUTE_HEAD_START_MS = 250;
+/** Milliseconds that a way which worked before, or relays that are known, get before others are looked for as well. */
+export const KNOWN_HEAD_START_MS = 250;
 /** Milliseconds without any answer of anybody after which a dial is given up: no UDP gets through. */
 export const NO_ANSWER_MS = 1800;
 /** Milliseconds for the whole search: longer than all resends of a few relays in a row. */

@@ -16,6 +16,7 @@ import type { ErrorCode } from "../core/runtime/errors.ts";
 import type { Machine } from "../core/runtime/machine.ts";
 import type { TraceLog } from "../core/runtime/trace.ts";
 import type { SocketAddress } from "../encoding/address.ts";
+import { equals } from "../encoding/bytes.ts";
 import { toHex } from "../encoding/text.ts";
 import { CONFIRM_MS, OPEN_TIMEOUT_MS, PASSIVE_TIMEOUT_MS } from "./connect_constants.ts";
 import type {
@@ -30,7 +31,7 @@ import type {
 import type { ReceivedNoisePayload } from "./handshake_messages.ts";
 import { failureMessage, lowerFirst, refusalOf, RELAY_ADVICE } from "./dial_error.ts";
 import { Firewall } from "./punch/constants.ts";
-import { matchLanAddress } from "./punch/lan.ts";
+import { lanTarget } from "./punch/lan.ts";
 import type { RelayCandidate } from "./relay_candidates.ts";
 import { RelaySearch } from "./relay_search.ts";
 
@@ -51,6 +52,8 @@ export class ConnectMachine implements Machine<ConnectEvent> {
   readonly #events: ConnectEvent[] = [];
   readonly #finding: RelaySearch;
   #state: ConnectState = "finding";
+  /** What the peer has answered. */
+  #answer: Uint8Array | undefined;
   #plan: PunchPlan | undefined;
   /** Where the peer can be met, as long as nobody goes there. */
   #meetingPlace: MeetingPlace | undefined;
@@ -109,13 +112,16 @@ export class ConnectMachine implements Machine<ConnectEvent> {
   /** The handshake `id` was answered. */
   handleAnswer(now: number, id: number, answer: ConnectAnswer): void {
     const candidate = this.#finding.handleAnswer(id);
-    if (this.#state !== "finding" || candidate === undefined) return;
+    if (candidate === undefined) return;
+    if (this.#state === "opening") this.#checkPath(answer);
+    if (this.#state !== "finding") return;
     const payload = this.#options.handshaking.tryReceive(answer.noise);
     if (payload === undefined) {
       this.#finding.handleNonsense(candidate);
       return this.#giveUpIfDone(now);
     }
     this.#enter("answered");
+    this.#answer = answer.noise.slice();
     this.#emit({ type: "stopSearch" });
     this.#note("answered", {
       relay: `${candidate.address}`,
@@ -328,7 +334,9 @@ export class ConnectMachine implements Machine<ConnectEvent> {
       if (this.#meetingPlace !== undefined) this.#confirmAt = now + CONFIRM_MS;
       return;
     }
-    const lan = this.#localTarget(payload, clientAddress, serverAddress);
+    // With the same address outside, they may be in one local network.
+    const isSameHost = clientAddress.host === serverAddress.host;
+    const lan = isSameHost ? lanTarget(this.#options.localAddresses, payload.addresses4) : undefined;
     if (lan !== undefined) this.#ping(lan);
     const clientRelay = relay.address;
     this.#plan = {
@@ -361,17 +369,6 @@ export class ConnectMachine implements Machine<ConnectEvent> {
     this.#meetingPlace = undefined;
   }
 
-  /** Both sides have the same address outside: perhaps they are in one local network. */
-  #localTarget(
-    { addresses4 }: ReceivedNoisePayload,
-    clientAddress: SocketAddress,
-    serverAddress: SocketAddress,
-  ): SocketAddress | undefined {
-    const { localAddresses } = this.#options;
-    if (localAddresses.length === 0 || clientAddress.host !== serverAddress.host) return undefined;
-    return matchLanAddress(localAddresses, addresses4) ?? addresses4.find(({ isReserved }) => !isReserved);
-  }
-
   #ping(to: SocketAddress): void {
     this.#isPinging = true;
     this.#note("lan ping", { to: `${to}` });
@@ -394,6 +391,15 @@ export class ConnectMachine implements Machine<ConnectEvent> {
     this.#confirmAt = now + CONFIRM_MS;
     this.#note("path", { kind: path.kind, address: `${path.address}` });
     this.#emit({ type: "path", path });
+  }
+
+  /** A relay may have been faster than the peer itself, whose answer is the same and shows that the path to it works. */
+  #checkPath({ noise, isRelayed, serverAddress, socket }: ConnectAnswer): void {
+    const path = this.#path!;
+    const isAlongIt = !isRelayed && path.socket === socket && path.address.equals(serverAddress);
+    if (!isAlongIt || !equals(noise, this.#answer!)) return;
+    this.#note("path answers");
+    this.#emit({ type: "pathProven" });
   }
 
   /** There is another path: a direct one is better than a relay, and any is better than one that is silent. */

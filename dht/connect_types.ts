@@ -47,7 +47,7 @@ export interface PunchPlan {
 export type ConnectEvent =
   /** Look for nodes that know the peer, beginning with `nodes`: `handleRelay` for each, then `handleSearchEnd`. */
   | { readonly type: "search"; readonly nodes: readonly SocketAddress[] }
-  /** Stop looking, and give up handshakes that are out. */
+  /** Stop looking. Handshakes that are out go on: the answer of the peer itself may prove the path. */
   | { readonly type: "stopSearch" }
   /** Ask `to`, from `socket` if given: `handleAnswer` or `handleNoAnswer`. */
   | {
@@ -70,6 +70,8 @@ export type ConnectEvent =
    * losing a byte.
    */
   | { readonly type: "path"; readonly path: PeerPath }
+  /** The peer's answer has come along the path as well: nothing has to be waited for. */
+  | { readonly type: "pathProven" }
   /** It did not work. */
   | {
     readonly type: "failed";

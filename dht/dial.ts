@@ -101,6 +101,8 @@ export class Dial {
         return this.#meet(event);
       case "path":
         return this.#follow(event.path);
+      case "pathProven":
+        return this.#connection?.provePath();
       case "failed":
         return this.#fail(event.code, event.phase, event.message);
     }
@@ -214,9 +216,13 @@ export class Dial {
     const { keepers, ...config } = this.#config;
     const { payload: { udx }, result: { session } } = this.#keys!;
     if (keepers === undefined || udx!.mobility !== "able" || this.#stream.isClosed) return;
+    let isKnown = false;
+    // The proof is written at the end of this turn at the latest.
+    this.#context.runtime.clock.defer(() => void this.#stream.flush().then((isAcked) => isKnown = isAcked));
     this.#keeper = new PathKeeper(keepers, this.#context, this.#pool, {
       ...config,
       ...{ session, stream: this.#stream, remoteId: udx!.id },
+      isKnown: () => isKnown,
       isRelayed: () => this.#meeting?.isRelayed === true,
     });
   }

@@ -68,3 +68,9 @@ export function refusalOf(payload: ReceivedNoisePayload): [ErrorCode, string, st
   }
   return undefined;
 }
+
+/**
+ * Why a dial gives up the requests that it no longer needs. One error for all of them: each signal that makes one of its
+ * own takes a trace of the stack, and keeps it for as long as the connection lives.
+ */
+export const DIAL_OVER: ConnectError = new ConnectError("ABORTED", "The dial needs no more answers");

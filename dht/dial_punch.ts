@@ -7,6 +7,7 @@ import { HANDSHAKE_RETRIES, HANDSHAKE_TRY_MS } from "./connect_constants.ts";
 import type { PunchPlan } from "./connect_types.ts";
 import { Command } from "./constants.ts";
 import type { DhtContext } from "./context.ts";
+import { DIAL_OVER } from "./dial_error.ts";
 import { Firewall } from "./punch/constants.ts";
 import { PunchInitiator } from "./punch/initiator.ts";
 import { SecurePayload } from "./punch/payload.ts";
@@ -102,7 +103,7 @@ export class DialPunch {
 
   /** Ends it, and gives back all sockets that were not taken. */
   finish(): void {
-    this.#abort.abort();
+    this.#abort.abort(DIAL_OVER);
     this.#driver?.finish();
     for (const lease of this.#holes) if (!lease.isClosed) lease.release();
     this.#holes.clear();

@@ -14,6 +14,7 @@ import { ConnectMachine } from "./connect_machine.ts";
 import type { ConnectEvent } from "./connect_types.ts";
 import { Command } from "./constants.ts";
 import type { DhtContext } from "./context.ts";
+import { DIAL_OVER } from "./dial_error.ts";
 import { DialPunch } from "./dial_punch.ts";
 import { PeerHandshaking } from "./handshake.ts";
 import type { NoisePayload } from "./handshake_messages.ts";
@@ -52,7 +53,9 @@ export interface DialRunOptions {
 }
 
 /** What the machine of a dial wants done with its stream, or has come to. */
-export type DialRunEvent = ConnectEvent & { readonly type: "keys" | "path" | "relay" | "failed" };
+export type DialRunEvent = ConnectEvent & {
+  readonly type: "keys" | "path" | "pathProven" | "relay" | "failed";
+};
 
 /** See the head of the file. */
 export class DialRun {
@@ -135,8 +138,10 @@ export class DialRun {
     if (this.#isDone) return;
     this.#isDone = true;
     this.#timer.cancel();
-    this.#abort.abort();
-    this.#searchAbort.abort();
+    this.#abort.abort(DIAL_OVER);
+    this.#searchAbort.abort(DIAL_OVER);
+    // Who owns the dial may keep it as long as the connection, but not all that was heard in the search.
+    this.#heard = () => false;
     this.punch.finish();
   }
 
@@ -188,7 +193,7 @@ export class DialRun {
       case "search":
         return void this.#search(event.nodes);
       case "stopSearch":
-        return this.#searchAbort.abort();
+        return this.#searchAbort.abort(DIAL_OVER);
       case "handshake":
         return void this.#ask(event);
       case "ping":
@@ -227,14 +232,14 @@ export class DialRun {
     const socket = given as UdxSocket | undefined ?? sockets.current;
     const value = encodeHandshakeRequest(noise);
     const init = { command: Command.PeerHandshake, target: this.#target, value, timeoutMs: HANDSHAKE_TRY_MS };
-    const signal = this.#searchAbort.signal;
+    const signal = this.#abort.signal;
     let reason = "it knows no way to the peer";
     const how = { ...(socket && { socket }), retries: HANDSHAKE_RETRIES, signal };
     const reply = await rpc.request(init, to, how).catch((error) => {
       reason = toError(error).message;
       return undefined;
     });
-    if (this.#isDone || signal.aborted) return;
+    if (this.#isDone) return;
     if (reply !== undefined) this.machine.handleSignOfLife();
     const answer = reply && readHandshakeReply(reply);
     if (answer !== undefined && socket !== undefined) {
@@ -242,6 +247,7 @@ export class DialRun {
       this.turn();
       return;
     }
+    if (this.machine.state !== "finding") return;
     if (given !== undefined) this.#pool.dropRoute(this.#remotePublicKey);
     this.machine.handleNoAnswer(this.#now(), id, reason);
     this.turn();

@@ -61,6 +61,8 @@ export class PathKeepers {
 export interface PathKeeperOptions extends Omit<RedialConfig, "mobility"> {
   /** The keys of the connection. */
   readonly session: NoiseSession;
+  /** Whether the peer has acknowledged our proof: until then it may not count the connection as one. */
+  isKnown(): boolean;
   /** Whether its path is not ours to mend, because it goes through a relay. */
   isRelayed(): boolean;
 }
@@ -178,8 +180,9 @@ export class PathKeeper {
 
   #onFailed(error: ConnectError): void {
     if (this.#isClosed) return;
-    // The peer is there, and knows nothing of the connection: there is nothing to wait for.
-    if (error.code === "CONNECTION_RESET" || error.code === "SERVER_ERROR") this.#stream.destroy(error);
+    // The peer is there, and knows nothing of the connection: there is nothing to wait for, unless our proof is still on its way.
+    const isRefused = error.code === "CONNECTION_RESET" || error.code === "SERVER_ERROR";
+    if (isRefused && this.#options.isKnown()) this.#stream.destroy(error);
     else this.#pause();
   }
 

@@ -96,6 +96,8 @@ export class Redial {
       }
       case "path":
         return this.#follow(event.path);
+      case "pathProven":
+        return; // here the stream proves itself, since both ends have to move
       case "failed":
         return this.#fail(event.code, event.message);
     }

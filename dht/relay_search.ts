@@ -5,10 +5,10 @@
 import type { SocketAddress } from "../encoding/address.ts";
 import {
   FIND_TIMEOUT_MS,
+  KNOWN_HEAD_START_MS,
   NO_ANSWER_MS,
   PARALLEL_HANDSHAKES,
   PARALLEL_KNOWN_HANDSHAKES,
-  ROUTE_HEAD_START_MS,
 } from "./connect_constants.ts";
 import type { ConnectEvent } from "./connect_types.ts";
 import { UDP_ADVICE } from "./dial_error.ts";
@@ -48,13 +48,13 @@ export class RelaySearch {
     this.#options = options;
     this.#endsAt = options.now + FIND_TIMEOUT_MS;
     this.#isKnownFirst = options.relays.length > 0;
-    if (options.route === undefined) {
-      this.#search();
-    } else {
-      this.#searchAt = options.now + ROUTE_HEAD_START_MS;
-      this.#candidates.add(options.route.address, options.route.socket);
-      this.#ask();
-    }
+    const { now, relays, route } = options;
+    if (route !== undefined) this.#candidates.add(route.address, route.socket);
+    else for (const address of relays) this.#candidates.add(address);
+    // Who was met before is mostly where he was: a search would ask some twenty nodes to no use.
+    if (!this.#candidates.isIdle) this.#searchAt = now + KNOWN_HEAD_START_MS;
+    if (this.#candidates.isIdle) this.#search();
+    else this.#ask();
   }
 
   /** A node says that it knows the peer. */
@@ -95,7 +95,7 @@ export class RelaySearch {
     const candidate = this.#candidates.settle(id);
     if (candidate === undefined) return;
     this.#options.note("no answer", { relay: `${candidate.address}`, reason });
-    if (candidate.socket !== undefined) this.#searchAt = now;
+    if (this.#searchAt !== Infinity) this.#searchAt = now;
     this.#ask();
     this.handleTimeout(now);
   }

@@ -25,7 +25,6 @@ const BOUNDS: Readonly<Record<string, Readonly<Record<string, Bound>>>> = {
     "#byKey": ["maxPendingOpens", "stream/mux_test.ts"],
   },
   "dht/accept_driver.ts": {
-    "rounds": ["MAX_REQUESTS", "dht/punch_test.ts"],
     "#attempts": ["MAX_ATTEMPTS", "dht/accept_machine_test.ts"],
     "#copies": ["MAX_PENDING_COPIES", "dht/connect_test.ts"],
   },
@@ -33,6 +32,7 @@ const BOUNDS: Readonly<Record<string, Readonly<Record<string, Bound>>>> = {
     "#byKey": ["MAX_ATTEMPTS", "dht/accept_machine_test.ts"],
     "#attempts": ["MAX_ATTEMPTS", "dht/accept_machine_test.ts"],
   },
+  "dht/accept_punch.ts": { "#rounds": ["MAX_REQUESTS", "dht/punch_test.ts"] },
   "dht/attempt_limits.ts": {
     "#counts": ["MAX_ATTEMPTS", "dht/accept_machine_test.ts"],
     "#recent": ["MAX_COUNTED_HOSTS", "dht/flood_test.ts"],
@@ -42,10 +42,13 @@ const BOUNDS: Readonly<Record<string, Readonly<Record<string, Bound>>>> = {
   "dht/context.ts": { "services": "own" },
   "dht/dht_discovery.ts": { "#identities": "own" },
   "dht/dht_node.ts": { "services": "own" },
+  "dht/dial_punch.ts": { "#holes": "own" },
   "dht/fair_cache.ts": {
     "#entries": ["maxEntries", "dht/records_test.ts"],
     "#subnets": ["maxEntries", "dht/records_test.ts"],
   },
+  "dht/movable.ts": { "#connections": ["maxStreams", "transports/udx/endpoint_test.ts"] }, // each is a stream that is open
+  "dht/path_keeper.ts": { "#keepers": "own" },
   "dht/plugins.ts": {
     "#callsByHost": ["MAX_PLUGIN_CALLS", "dht/plugins_test.ts"],
     "#plugins": "own",
@@ -108,9 +111,13 @@ const BOUNDS: Readonly<Record<string, Readonly<Record<string, Bound>>>> = {
   },
   "dht/topic_records.ts": { "#topics": ["MAX_RECORDS", "dht/records_test.ts"] },
   "swarm/connection_feed.ts": { "#connections": ["maxPeers", "swarm/connections_test.ts"] },
-  "swarm/connector.ts": { "#attempts": ["maxParallel", "swarm/connections_test.ts"] },
+  "swarm/connector.ts": {
+    "#attempts": ["maxParallel", "swarm/connections_test.ts"],
+    "#crossed": ["maxPeers", "swarm/connections_test.ts"], // their peers have connected
+  },
   "swarm/engine.ts": { "#explicit": "own" },
   "swarm/flush_waiters.ts": { "#waiters": "own" },
+  "swarm/listening.ts": { "#starting": "own", "#listeners": "own" },
   "swarm/member.ts": { "#members": ["maxPeers", "swarm/connections_test.ts"] },
   "swarm/peer_book.ts": {
     "#peers": ["MAX_KNOWN_PEERS", "swarm/machine_test.ts"],
@@ -124,7 +131,7 @@ const BOUNDS: Readonly<Record<string, Readonly<Record<string, Bound>>>> = {
   "swarm/topic.ts": { "#sessions": "own" },
   "swarm/topic_search.ts": { "#waiting": "own" },
   "swarm/topic_set.ts": { "#topics": "own", "#leaving": "own" },
-  "transports/mdns/mdns_discovery.ts": { "#browsers": "own", "#holders": "own" },
+  "transports/mdns/mdns_discovery.ts": { "#browsers": "own", "#holders": "own", "#networkListeners": "own" },
   "transports/mdns/mdns_machine.ts": {
     "holders": "own",
     "#own": "own",

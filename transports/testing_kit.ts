@@ -1,22 +1,11 @@
 /**
  * What the conformance suites share: cases, checks without a test framework, and waiting in real or virtual time.
  */
+import { type ConformanceCase, ConformanceError, expect } from "../core/runtime/conformance.ts";
 import type { Clock } from "../core/runtime/runtime.ts";
 import type { VirtualClock } from "../core/runtime/virtual.ts";
 
-/** One case of a suite; register it with any test runner. */
-export interface ConformanceCase {
-  /** What must hold, as a sentence. */
-  readonly name: string;
-  /** Tries it. Rejects with a {@linkcode ConformanceError} if it does not hold. */
-  run(): Promise<void>;
-}
-
-/** Says which rule an implementation broke. */
-export class ConformanceError extends Error {
-  /** `ConformanceError`. */
-  override readonly name: string = "ConformanceError";
-}
+export { type ConformanceCase, ConformanceError, expect };
 
 /**
  * Lets the world go on until `condition` holds, at most for `timeoutMs` of its own time.
@@ -24,11 +13,6 @@ export class ConformanceError extends Error {
  * @returns whether it holds.
  */
 export type Until = (condition: () => boolean, timeoutMs: number) => Promise<boolean>;
-
-/** @throws {ConformanceError} with `message` unless `condition` is true. */
-export function expect(condition: boolean, message: string): asserts condition {
-  if (!condition) throw new ConformanceError(message);
-}
 
 /** How often real time is looked at, in milliseconds. */
 const POLL_MS = 2;

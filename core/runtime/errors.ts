@@ -53,6 +53,11 @@ export type ErrorCode =
   | "TRY_LATER"
   | "WRONG_PEER"
   // the disk
+  | "READ_FAILED"
+  | "STORE_CLOSED"
+  | "STORE_CORRUPT"
+  | "STORE_IN_USE"
+  | "STORE_UNKNOWN"
   | "WRITE_FAILED"
   | "TARGET_EXISTS"
   | "DISK_FULL";

@@ -123,6 +123,14 @@ export class Connection implements AsyncIterable<Uint8Array>, AsyncDisposable {
     this.#stream.start();
   }
 
+  /**
+   * For transports whose handshake went another way than the connection, on the side that dialed: the peer has now answered it
+   * along the path of the connection as well, so that no more of it has to be heard. See {@linkcode NoiseSession.isPathProven}.
+   */
+  provePath(): void {
+    this.#stream.provePath();
+  }
+
   /** Whether this side began the handshake. */
   get isInitiator(): boolean {
     return this.#stream.isInitiator;

@@ -173,6 +173,13 @@ export class SecretMachine {
     return this.#transmits.shift();
   }
 
+  /** The pipe is known to lead to the peer, as if `isPathProven` had been set. Only for the initiator of an injected session. */
+  provePath(): void {
+    const { session, isInitiator } = this.#config;
+    assert(session !== undefined && isInitiator, "a path proves the peer to who has dialed with keys");
+    this.#proven = true;
+  }
+
   /** Lends `chunk`, in which messages are opened where they lie; take it back with {@linkcode release}. */
   feed(chunk: Uint8Array): void {
     this.#reader.feed(chunk);

@@ -137,6 +137,12 @@ export class SecretStream implements Duplex {
     return this.#unorderedDropped;
   }
 
+  /** The path of the pipe is proven now: see `NoiseSession.isPathProven`. After {@linkcode start}, on the side that dialed. */
+  provePath(): void {
+    this.#machine.provePath();
+    this.#advance();
+  }
+
   /** Begins the handshake; once. */
   start(): void {
     const { handshakeTimeoutMs, keepAliveMs, idleTimeoutMs } = this.#config;

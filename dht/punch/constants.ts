@@ -146,7 +146,10 @@ export const TRY_LATER_MS: readonly [number, number] = [10_000, 20_000];
 export const MAX_TRY_LATERS = 6;
 /** Milliseconds that a punch from a host that the peer did not name waits for one that it did. */
 export const STRAY_WAIT_MS = 1000;
-/** Milliseconds after a punch came in at which it is answered; three times, because on a guessed port there is no other chance. */
+/**
+ * Milliseconds after a punch came in, or after the initiator says that it has opened its NAT, at which it is answered: three
+ * times, because on a guessed port there is no other chance, and a lost answer costs a round through the relays.
+ */
 export const ECHO_SCHEDULE_MS: readonly number[] = [0, 40, 120];
 /** Punches that are answered within a second, whoever sent them: the address that they came from may be forged. */
 export const MAX_ECHOES_PER_SECOND = 10;

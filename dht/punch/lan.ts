@@ -26,3 +26,12 @@ export function matchLanAddress(
   }
   return best;
 }
+
+/** Where to look for a peer in the local network: at the likeliest of its addresses; undefined if we or it have none. */
+export function lanTarget(
+  ours: readonly SocketAddress[],
+  theirs: readonly SocketAddress[],
+): SocketAddress | undefined {
+  if (ours.length === 0) return undefined;
+  return matchLanAddress(ours, theirs) ?? theirs.find(({ isReserved }) => !isReserved);
+}

@@ -138,7 +138,7 @@ export class PunchResponder extends Puncher {
     const { remoteAddress } = payload;
     if (remoteAddress === undefined || punchable(this.nat.firewall) !== Firewall.Consistent) return;
     if (this.nat.addresses?.some((address) => address.equals(remoteAddress)) !== true) return;
-    this.punchOnce(now, this.primary, peerAddress, FULL_TTL);
+    for (const ms of ECHO_SCHEDULE_MS) this.punchOnce(now + ms, this.primary, peerAddress, FULL_TTL);
   }
 
   /** Punches as the initiator wants; false if that cannot be, and then it has been told. */

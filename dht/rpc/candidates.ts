@@ -4,6 +4,20 @@ import type { ClosestReplies } from "./closest_replies.ts";
 import { MAX_CANDIDATES, MAX_DEAD_ENDS, MAX_REFERRERS, MAX_VISITS_PER_SUBNET } from "./constants.ts";
 import { compareDistance, NO_SUBNET, subnetOf } from "./node_id.ts";
 
+/** How far a query waits for the answer of one that it has asked: less and less as tries go unanswered. */
+export const Patience = {
+  /** To the end. It takes one of the places of those that are asked at once; all others lend theirs. */
+  Full: 0,
+  /** As long as the result is not complete. */
+  Spare: 1,
+  /** As long as nobody has answered. */
+  Last: 2,
+  /** Not at all. */
+  None: 3,
+} as const;
+/** See the value of the same name. */
+export type Patience = (typeof Patience)[keyof typeof Patience];
+
 /** An address in a query. */
 export interface Candidate {
   /** Where it is. */
@@ -12,14 +26,14 @@ export interface Candidate {
   readonly id: Uint8Array;
   /** Its /24: see {@linkcode subnetOf}. */
   readonly subnet: number;
+  /** Whether it never answered this node, which kept it from an earlier run: it may be long gone. */
+  readonly isUnproven: boolean;
   /** Who named it, the first few. */
   readonly referrers: Candidate[];
   /** Where it stands: not asked yet, asked, answered, or given up. */
   state: "pending" | "visited" | "alive" | "dead";
-  /** Of a visited one: the first try was not answered in time. */
-  isSlow: boolean;
-  /** Of a visited one: no try is likely to be answered. */
-  isHopeless: boolean;
+  /** Of a visited one: how far the query waits for it. */
+  patience: Patience;
   /** Nodes that it alone named and that did not answer, or not at once. */
   deadEnds: number;
   /** Whether a node that it named has answered. */
@@ -57,16 +71,21 @@ export class CandidateList {
   }
 
   /** Adds a node that is not in the list, named by `referrer` if it was named. Does nothing when the list is full. */
-  add(address: SocketAddress, id: Uint8Array, referrer: Candidate | undefined): void {
+  add(
+    address: SocketAddress,
+    id: Uint8Array,
+    referrer: Candidate | undefined,
+    isUnproven: boolean = false,
+  ): void {
     if (this.#all.size >= MAX_CANDIDATES) return;
     const candidate: Candidate = {
       address,
       id,
       subnet: subnetOf(address),
+      isUnproven,
       referrers: referrer === undefined ? [] : [referrer],
       state: "pending",
-      isSlow: false,
-      isHopeless: false,
+      patience: isUnproven ? Patience.Spare : Patience.Full,
       deadEnds: 0,
       isUseful: false,
     };

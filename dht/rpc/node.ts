@@ -22,7 +22,7 @@ export class RoutingNode {
   pingedAt: number;
   /** When it last told this node its address. */
   sampledAt: number = -SAMPLE_MS;
-  /** How often it has answered. */
+  /** How often it has answered; 0 if it is here because the program named it. */
   replies: number = 0;
   /** Whether others said that it is down, and it was not heard of since. */
   isDoubted: boolean = false;

@@ -6,7 +6,7 @@
  */
 import type { SocketAddress } from "../../encoding/address.ts";
 import type { BootstrapListener } from "./bootstrap_nodes.ts";
-import { type Candidate, CandidateList } from "./candidates.ts";
+import { type Candidate, CandidateList, Patience } from "./candidates.ts";
 import { ClosestReplies } from "./closest_replies.ts";
 import { CACHED_CONCURRENCY, K, MAX_AWAITED_SENDS } from "./constants.ts";
 import type { RpcContext } from "./context.ts";
@@ -82,10 +82,8 @@ export class QueryMachine implements RequestOwner, BootstrapListener {
   readonly #closest: ClosestReplies;
   readonly #visits = new Map<OutgoingRequest, Candidate>();
   #concurrency: number;
-  /** Visits that were not answered at once: each lends its place to another. */
-  #slow = 0;
-  /** Visits that are not worth waiting for. */
-  #hopeless = 0;
+  /** How many visits there are of each {@linkcode Patience}. */
+  readonly #visitsBy: [number, number, number, number] = [0, 0, 0, 0];
   #isCautious = false;
   #usedTable = false;
   #isResolving = false;
@@ -121,9 +119,8 @@ export class QueryMachine implements RequestOwner, BootstrapListener {
   start(now: number): void {
     for (const address of this.config.nodes) this.#addAddress(address);
     if (!this.config.onlyNodes) {
-      const isEnough = this.#candidates.pending >= K;
-      if (!isEnough) this.#addFromTable();
-      if (this.#candidates.pending < K || this.config.withBootstrap) {
+      const unproven = this.#candidates.pending >= K ? 0 : this.#addFromTable();
+      if (this.#candidates.pending - unproven < K || this.config.withBootstrap) {
         this.#isResolving = true;
         this.#host.resolveBootstrap(now, this);
       }
@@ -200,14 +197,10 @@ export class QueryMachine implements RequestOwner, BootstrapListener {
     const candidate = this.#visits.get(request);
     if (candidate === undefined) return;
     if (request.attempts === 1) {
-      this.#slow++;
-      candidate.isSlow = true;
+      this.#setPatience(candidate, candidate.isUnproven ? Patience.Last : Patience.Spare);
       this.#candidates.markSlow(candidate);
     }
-    if (request.attempts === MAX_AWAITED_SENDS) {
-      this.#hopeless++;
-      candidate.isHopeless = true;
-    }
+    if (request.attempts === MAX_AWAITED_SENDS) this.#setPatience(candidate, Patience.None);
     this.#advance(now);
   }
 
@@ -220,9 +213,20 @@ export class QueryMachine implements RequestOwner, BootstrapListener {
     const candidate = this.#visits.get(request);
     if (candidate === undefined) return undefined;
     this.#visits.delete(request);
-    if (candidate.isSlow) this.#slow--;
-    if (candidate.isHopeless) this.#hopeless--;
+    this.#visitsBy[candidate.patience]--;
     return candidate;
+  }
+
+  #setPatience(visited: Candidate, patience: Patience): void {
+    this.#visitsBy[visited.patience]--;
+    visited.patience = patience;
+    this.#visitsBy[patience]++;
+  }
+
+  /** Whether an answer that may still come is worth the time. */
+  get #isWaiting(): boolean {
+    const [full, spare, last] = this.#visitsBy;
+    return full > 0 || (!this.#closest.isFull && (spare > 0 || (last > 0 && this.successes === 0)));
   }
 
   #onDead(now: number, candidate: Candidate): void {
@@ -236,12 +240,18 @@ export class QueryMachine implements RequestOwner, BootstrapListener {
     this.#candidates.add(address, this.#host.idOf(address), undefined);
   }
 
-  #addFromTable(): void {
+  /** Returns how many of those that it adds never answered this node. */
+  #addFromTable(): number {
     this.#usedTable = true;
-    for (const node of this.#host.closest(this.config.target, K - this.#candidates.pending)) {
-      if (this.#candidates.find(node.address) !== undefined) continue;
-      this.#candidates.add(node.address, node.id, undefined);
+    let unproven = 0;
+    for (
+      const { address, id, replies } of this.#host.closest(this.config.target, K - this.#candidates.pending)
+    ) {
+      if (this.#candidates.find(address) !== undefined) continue;
+      this.#candidates.add(address, id, undefined, replies === 0);
+      if (replies === 0) unproven++;
     }
+    return unproven;
   }
 
   /** A list is sorted: what follows a node that is too far away is as well. */
@@ -266,9 +276,7 @@ export class QueryMachine implements RequestOwner, BootstrapListener {
     if (this.#isPaused || this.#isEnded) return;
     this.#visitMore(now);
     if (this.#candidates.pending > 0 || this.#isResolving || this.#isEnded) return;
-    const isComplete = this.#closest.isFull;
-    const isOver = this.#visits.size <= (isComplete ? this.#slow : this.#hopeless);
-    if (!isOver) return;
+    if (this.#isWaiting) return;
     if (!this.#usedTable && !this.config.onlyNodes && this.successes < MIN_CACHED_SUCCESSES) {
       this.#addFromTable();
       this.#advance(now);
@@ -278,8 +286,8 @@ export class QueryMachine implements RequestOwner, BootstrapListener {
   }
 
   #visitMore(now: number): void {
-    const limit = (this.#isCautious ? CACHED_CONCURRENCY : this.#concurrency) + this.#slow;
-    while (this.#visits.size < limit) {
+    const limit = this.#isCautious ? CACHED_CONCURRENCY : this.#concurrency;
+    while (this.#visitsBy[Patience.Full] < limit) {
       const candidate = this.#candidates.take();
       if (candidate === undefined) break;
       this.#visit(now, candidate);
@@ -292,7 +300,8 @@ export class QueryMachine implements RequestOwner, BootstrapListener {
     const { command, isInternal, target, value, retries, isForced } = this.config;
     const options = { to: candidate.address, command, isInternal, target, value, retries, isForced };
     const request = this.#host.request(now, options, this);
-    if (request.state !== "done") this.#visits.set(request, candidate);
-    else this.end(now, "overloaded");
+    if (request.state === "done") return this.end(now, "overloaded");
+    this.#visits.set(request, candidate);
+    this.#visitsBy[candidate.patience]++;
   }
 }

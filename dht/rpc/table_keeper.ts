@@ -63,7 +63,11 @@ export class TableKeeper {
   /** A node answered from `from`, with an id that is its own. Returns its entry, if it has one now. */
   hear(now: number, from: SocketAddress, id: Uint8Array): RoutingNode | undefined {
     const known = this.#nodes.get(from.key);
-    if (known === undefined) return this.#insert(now, new RoutingNode(id, from, now));
+    if (known === undefined) {
+      const node = this.#insert(now, new RoutingNode(id, from, now));
+      if (node !== undefined) node.replies = 1;
+      return node;
+    }
     known.pingedAt = Math.floor(now);
     known.replies++;
     known.isDoubted = false;
@@ -84,7 +88,7 @@ export class TableKeeper {
     this.#context.request(now, options, owner);
   }
 
-  /** Adds a node that the program itself named. */
+  /** Adds a node that the program itself named, without an answer: queries do not wait for it as they do for others. */
   add(now: number, address: SocketAddress): void {
     if (this.#nodes.has(address.key)) return;
     this.#insert(now, new RoutingNode(this.#context.idOf(address), address, now));

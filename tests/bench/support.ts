@@ -14,6 +14,8 @@ import { udpNetwork } from "../../transports/udp/mod.ts";
 export const quick: boolean = process.argv.includes("--quick");
 /** Where all nodes are. */
 export const HOST = "127.0.0.1";
+/** The UDP of the host, which all nodes of a process share. */
+const network = udpNetwork({ needTtl: true });
 /** The clock, chance and cryptography of the host. */
 export const runtime = await loadSystemRuntime();
 
@@ -102,7 +104,7 @@ export async function residentBytes(): Promise<number> {
 /** A node in the network at `port`, which has looked around unless `isReady` is false. */
 export async function openDht(port: number, options: DhtOptions = {}, isReady = true): Promise<Dht> {
   const bootstrap = [`${HOST}:${port}`];
-  const dht = new Dht(runtime, udpNetwork({ needTtl: true }), { host: HOST, port: 0, bootstrap, ...options });
+  const dht = new Dht(runtime, network, { host: HOST, port: 0, bootstrap, ...options });
   await dht.open();
   if (isReady) await dht.ready();
   return dht;
@@ -110,7 +112,6 @@ export async function openDht(port: number, options: DhtOptions = {}, isReady = 
 
 /** A network of `count` persistent nodes of which the first is at the port that is returned. */
 export async function openNetwork(count: number): Promise<{ port: number; nodes: Dht[] }> {
-  const network = udpNetwork({ needTtl: true });
   const port = 20_000 + runtime.random.below(20_000);
   const first = Dht.bootstrapper(runtime, network, { host: HOST, port }, { host: HOST });
   await first.open();

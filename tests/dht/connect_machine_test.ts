@@ -96,7 +96,7 @@ test("H12 two relays are asked at once, three if they were known, and at most 32
   for (const relay of RELAYS) unknown.machine.handleRelay(relay);
   assert.deepEqual(types(unknown.events()), ["search", "handshake", "handshake"]);
   const known = new Bench({ relays: RELAYS });
-  assert.deepEqual(types(known.events()), ["search", "handshake", "handshake", "handshake"]);
+  assert.deepEqual(types(known.events()), ["handshake", "handshake", "handshake"]);
 
   const many = new Bench();
   for (let i = 0; i < 1000; i++) {
@@ -108,6 +108,24 @@ test("H12 two relays are asked at once, three if they were known, and at most 32
     many.machine.handleNoAnswer(10, id, "timeout");
   }
   assert.equal(asked, MAX_CANDIDATES);
+});
+
+test("relays that are known are asked first; a search begins when one has no answer, or after 250 ms", () => {
+  const answered = new Bench({ relays: RELAYS.slice(0, 2) });
+  assert.deepEqual(types(answered.events()), ["handshake", "handshake"]);
+  answered.machine.handleAnswer(40, 0, answered.answer({ firewall: Firewall.Open }));
+  assert.deepEqual(types(answered.events()), ["stopSearch", "keys", "path"]);
+
+  const refused = new Bench({ relays: RELAYS.slice(0, 2) });
+  refused.events();
+  refused.machine.handleNoAnswer(40, 0, "it knows no way to the peer");
+  assert.deepEqual(refused.events(), [{ type: "search", nodes: RELAYS.slice(0, 2) }]);
+
+  const silent = new Bench({ relays: RELAYS.slice(0, 2) });
+  silent.events();
+  assert.equal(silent.machine.nextTimeout(), 250);
+  silent.machine.handleTimeout(250);
+  assert.deepEqual(types(silent.events()), ["search"]);
 });
 
 test("a relay that answers nonsense is passed over, and the next may be right", () => {
@@ -173,6 +191,28 @@ test("Q1 the first packet of the peer may be faster than its answer", () => {
   assert.deepEqual(bench.events(), []);
   bench.machine.handleAnswer(2, 0, bench.answer(PUNCHABLE));
   assert.deepEqual(types(bench.events()), ["stopSearch", "keys", "path"]);
+});
+
+test("Q1 a relay may be faster than the peer itself, whose answer then proves the path", () => {
+  const stale = new Uint8Array(96);
+  const cases: readonly (readonly [Partial<ConnectAnswer>, boolean])[] = [
+    [{ isRelayed: false }, true],
+    [{ isRelayed: true }, false],
+    [{ isRelayed: false, noise: stale }, false],
+    [{ isRelayed: false, socket: PUNCHED }, false],
+    [{ isRelayed: false, serverAddress: RELAYS[3]! }, false],
+  ];
+  for (const [how, isProven] of cases) {
+    const bench = Bench.asked();
+    bench.machine.handleRelay(SERVER);
+    bench.events();
+    const answer = bench.answer({ firewall: Firewall.Open });
+    bench.machine.handleAnswer(5, 0, answer);
+    assert.deepEqual(types(bench.events()), ["stopSearch", "keys", "path"]);
+    bench.machine.handleAnswer(6, 1, { ...answer, ...how });
+    assert.deepEqual(types(bench.events()), isProven ? ["pathProven"] : []);
+    assert.equal(bench.machine.state, "opening");
+  }
 });
 
 test("who hears nobody gives up soon, who hears somebody does not", () => {

@@ -10,7 +10,7 @@ import { DATA, HEADER_BYTES, MESSAGE } from "../../transports/udx/constants.ts";
 import type { UdxSocket, UdxStream } from "../../transports/udx/mod.ts";
 import { writeHeader } from "../../transports/udx/packet.ts";
 import { test } from "../harness.ts";
-import { ConnectWorld, hostOf } from "./connect_rig.ts";
+import { ConnectWorld, hostOf, pingPong } from "./connect_rig.ts";
 import { crypto } from "./rpc/support.ts";
 
 const NODES = 10;
@@ -154,6 +154,22 @@ test("N3 a peer that has lost the connection says so when it is found again", as
   await world.pass(20_000);
   assert(closedAt - start < 6000, `${closedAt - start} ms`);
   assert(["SERVER_ERROR", "CONNECTION_RESET"].includes(code), code);
+  await world.close();
+});
+
+test("N3 a peer that has not heard our proof yet is not taken for one that has lost the connection", async () => {
+  const world = new ConnectWorld("unheard");
+  const { routers, client, server } = await homes(world);
+  const connection = await world.go(client.connect(server.keyPair.publicKey));
+  // The two reach the nodes of the DHT, and not each other.
+  const partition = world.network.partition([routers.client], [routers.server]);
+  const talk = pingPong(connection);
+  await world.pass(6000);
+  assert.equal(world.accepted.length, 0, "the proof has not arrived");
+  partition.heal();
+  await world.go(talk);
+  assert.equal(world.accepted.length, 1);
+  await world.go(connection.close());
   await world.close();
 });
 

@@ -255,6 +255,14 @@ test("secret stream: who knows the path from the handshake is open at once, and 
   assert.deepEqual(seen.slice(0, frame.length), [...frame]);
   assert.throws(() => headerFrame(crypto, session, bytes(23)), RangeError);
 
+  // The same, if it turns out later.
+  const [near3] = duplexPair();
+  const late = makeEnd(near3, testRuntime(), { isInitiator: true, keyPair: keyPair(1), session });
+  late.stream.start();
+  assert.equal(late.stream.isOpen, false);
+  late.stream.provePath();
+  assert.equal(late.stream.isOpen, true);
+
   // The other side has only a message's word for it, whatever it is told.
   const [near2] = duplexPair();
   const answering = { ...other, isPathProven: true };

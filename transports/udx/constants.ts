@@ -60,8 +60,11 @@ export const INITIAL_RTO_MS = 1000;
 export const MIN_RTO_MS = 250;
 /** Greatest retransmission timeout, in milliseconds. */
 export const MAX_RTO_MS = 30_000;
-/** A repeated timeout waits twice as long, up to the greater of this and two timeouts, in milliseconds. */
-export const MAX_BACKOFF_MS = 2000;
+/**
+ * A repeated timeout waits twice as long, up to the greater of this and two timeouts, in milliseconds: so long a stream stays quiet
+ * at most after an outage. Two packets a second burden no line.
+ */
+export const MAX_BACKOFF_MS = 1000;
 /** Timeouts of one packet, without a sign of life in between, after which the peer counts as dead. */
 export const MAX_TIMEOUTS = 7;
 /** And the least time that must have passed since the last sign of life: with no sample, 1 + 6 x 2 seconds. */

@@ -232,6 +232,52 @@ test("store: a node that kept its table finds back without any bootstrap node, i
   await world.close();
 });
 
+test("store: kept nodes that are gone hold up neither the start nor the first query", async () => {
+  const world = new World("gone", { latencyMs: 20 });
+  const nodes = await world.swarm(60);
+  const bootstrap = [world.addressOf(nodes[0]!)];
+  const timesOf = async (living: number, gone: number): Promise<{ queryMs: number; readyMs: number }> => {
+    const alive = nodes.slice(1, 1 + living).map((node) => world.addressOf(node));
+    const dead = Array.from({ length: gone }, (_, i) => SocketAddress.v4(0xc6336401 + 256 * i, 999));
+    const store = new MemoryTable();
+    store.nodes = Array.from({ length: 40 }, (_, i) => [dead[i], alive[i]]).flat().filter((one) =>
+      one !== undefined
+    );
+    const hostOptions = { behind: world.network.router() };
+    const node = world.make({ bootstrap, store, ephemeral: true, hostOptions });
+    const start = world.clock.now();
+    await world.go(node.open());
+    const queried = node.findNode(world.target("gone")).finished().then(() => world.clock.now());
+    const ready = node.ready().then(() => world.clock.now());
+    const [queriedAt, readyAt] = await world.go(Promise.all([queried, ready]));
+    await world.go(node.close());
+    return { queryMs: queriedAt - start, readyMs: readyAt - start };
+  };
+  const without = await timesOf(0, 0);
+  const withLiving = await timesOf(40, 0);
+  assert.ok(
+    withLiving.queryMs < without.queryMs,
+    `${withLiving.queryMs} ms, ${without.queryMs} ms without a store`,
+  );
+  for (const [living, gone] of [[40, 10], [40, 40], [8, 5], [0, 40]] as const) {
+    const { queryMs, readyMs } = await timesOf(living, gone);
+    const text = `${living} living, ${gone} gone: query ${queryMs} ms, ready ${readyMs} ms; without a store `;
+    assert.ok(queryMs <= without.queryMs + 1, text + `${without.queryMs} ms`);
+    assert.ok(readyMs <= without.readyMs + 1, text + `${without.readyMs} ms`);
+  }
+  await world.close();
+});
+
+test("store: if nobody has answered, nodes that never did are waited for as long as any", async () => {
+  const world = new World("patient", { latencyMs: 400 });
+  const nodes = await world.swarm(8);
+  const store = new MemoryTable();
+  store.nodes = [world.addressOf(nodes[1]!)];
+  const node = await open(world, world.make({ bootstrap: false, store, ephemeral: true }));
+  assert.equal(node.size, 8);
+  await world.close();
+});
+
 test("store: one that fails is reported and otherwise ignored; an empty table does not overwrite a kept one", async () => {
   const world = new World("broken store");
   const nodes = await world.swarm(8);

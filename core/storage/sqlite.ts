@@ -1,0 +1,147 @@
+/**
+ * The default store on disk: one SQLite file, by the `node:sqlite` that both runtimes bring.
+ */
+import { StorageError, toError } from "../runtime/errors.ts";
+import { LayeredStore } from "./layered_store.ts";
+import { APPLICATION_ID, CREATE, PREPARE, SCHEMA_VERSION } from "./schema.ts";
+import { type SqliteDatabase, SqliteEngine } from "./sqlite_engine.ts";
+import { toStorageError } from "./sqlite_errors.ts";
+import type { Durability } from "./storage.ts";
+
+/** What {@linkcode openSqliteStore} may be told. */
+export interface SqliteStoreOptions {
+  /**
+   * What `sync` waits for, `full` by default. In the words of SQLite, `full` and `normal` are a write-ahead log with
+   * `synchronous = NORMAL`, for `full` synced by the store, and `none` is `synchronous = OFF`.
+   */
+  readonly durability?: Durability;
+  /** Whether a file that is not there is made; true by default. */
+  readonly create?: boolean;
+}
+
+/** Pages in the log before they are moved to the file: 16 MiB. Four times SQLite's, which spares batches of large blocks half. */
+const CHECKPOINT_PAGES = 4000;
+/** Memory for pages, in KiB. */
+const CACHE_KIBIBYTES = 16_000;
+
+const LEVELS: Record<Durability, string> = { full: "NORMAL", normal: "NORMAL", none: "OFF" };
+
+/**
+ * A store in one SQLite file. While it is open there is a file ending in `-wal` beside it, which is a part of the store; when it
+ * is closed, the one file can be copied or moved as it is.
+ */
+export class SqliteStore extends LayeredStore {
+  readonly #engine: SqliteEngine;
+
+  /** Is made by {@linkcode openSqliteStore}. */
+  constructor(engine: SqliteEngine, durability: Durability) {
+    super(engine, durability);
+    this.#engine = engine;
+  }
+
+  /**
+   * Reads all of it, and tells what is damaged; nothing if all is well. Blocks the program for as long as it takes to read the
+   * file.
+   */
+  verify(): string[] {
+    this.size(); // which fails if the store is closed
+    return [...this.#engine.problems()];
+  }
+}
+
+/**
+ * Opens the store in the file at `path`, and makes it if need be.
+ *
+ * Under Deno it needs to read and write that file. With `full` durability it also wants the file with `-wal` behind its name, to
+ * sync it without holding up the program; where that is not granted, nothing prompts, and writing holds up the program instead.
+ *
+ * @throws {StorageError} `STORE_IN_USE` while another process, or this one, has it open; `STORE_UNKNOWN` if it is something else,
+ * or was written by a later version; `STORE_CORRUPT`, `READ_FAILED`, `WRITE_FAILED`, `DISK_FULL`.
+ *
+ * @example
+ * ```ts
+ * import { openSqliteStore } from "./sqlite.ts";
+ *
+ * const path = Deno.makeTempDirSync() + "/logs.sqlite";
+ * await using store = await openSqliteStore(path, { durability: "normal" });
+ * console.assert(store.record("seed") === undefined);
+ * ```
+ */
+export async function openSqliteStore(path: string, options: SqliteStoreOptions = {}): Promise<SqliteStore> {
+  const { durability = "full", create = true } = options;
+  const [{ DatabaseSync }, fs, { crc32 }] = await Promise.all([
+    import("node:sqlite"),
+    import("node:fs"),
+    import("node:zlib"),
+  ]);
+  if (!create && !fs.existsSync(path)) {
+    throw new StorageError("STORE_UNKNOWN", `There is no store ${path}: name another file, or create it`);
+  }
+  let database: SqliteDatabase | undefined;
+  let log: number | undefined;
+  try {
+    database = new DatabaseSync(path) as SqliteDatabase;
+    const mayOpenLog = durability === "full" && mayUse(`${path}-wal`);
+    prepare(database, path, durability === "full" && !mayOpenLog ? "FULL" : LEVELS[durability]);
+    // SQLite locks the file itself, and a lock goes when any descriptor is closed: only the log may be opened beside it.
+    if (mayOpenLog) log = fs.openSync(`${path}-wal`, "r+");
+    const engine = new SqliteEngine({
+      database,
+      path,
+      crc32,
+      sync: () => log === undefined ? Promise.resolve() : syncFile(fs.fdatasync, log, path),
+      rest: () => new Promise((resolve) => setImmediate(resolve)),
+      close: () => log !== undefined && fs.closeSync(log),
+    });
+    return new SqliteStore(engine, durability);
+  } catch (error) {
+    if (log !== undefined) fs.closeSync(log);
+    database?.close();
+    throw toStorageError(error, path, "READ_FAILED");
+  }
+}
+
+/** Locks the database, and brings its tables about. */
+function prepare(database: SqliteDatabase, path: string, level: string): void {
+  const query = (sql: string) => Object.values(database.prepare(sql).get() as Record<string, number>)[0];
+  database.exec(`PRAGMA locking_mode = EXCLUSIVE; ${PREPARE}; PRAGMA busy_timeout = 0`);
+  const [application, version] = [query("PRAGMA application_id"), query("PRAGMA user_version")];
+  if (
+    application !== APPLICATION_ID && (version !== 0 || query("SELECT count(*) FROM sqlite_schema") !== 0)
+  ) {
+    throw new StorageError("STORE_UNKNOWN", `${path} is no store but some other database: name another file`);
+  }
+  if (version! > SCHEMA_VERSION) {
+    const text = `The store ${path} has version ${version}, ${SCHEMA_VERSION} is known: use a later hypha`;
+    throw new StorageError("STORE_UNKNOWN", text);
+  }
+  database.exec(
+    `PRAGMA journal_mode = WAL; PRAGMA synchronous = ${level}; PRAGMA cache_size = -${CACHE_KIBIBYTES};
+    PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`,
+  );
+  // Even an empty transaction takes the lock, which then stays.
+  database.exec(`BEGIN IMMEDIATE; ${version === 0 ? CREATE : ""} COMMIT`);
+}
+
+function syncFile(
+  sync: (descriptor: number, done: (error: Error | null) => void) => void,
+  descriptor: number,
+  path: string,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    sync(descriptor, (error) => {
+      if (error === null || error === undefined) return resolve();
+      const { message } = toError(error);
+      const text = `The store ${path} could not be synced: ${message}. Look at its disk, then open it again`;
+      reject(new StorageError("WRITE_FAILED", text, { cause: error }));
+    });
+  });
+}
+
+/** Whether a file may be read and written without asking anybody. */
+function mayUse(path: string): boolean {
+  if (!("Deno" in globalThis)) return true;
+  return (["read", "write"] as const).every((name) =>
+    Deno.permissions.querySync({ name, path }).state === "granted"
+  );
+}

@@ -1,0 +1,28 @@
+/**
+ * What the tests of stores share.
+ */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openSqliteStore, type SqliteStoreOptions } from "../../core/storage/mod.ts";
+import type { StoreUnderTest } from "../../core/storage/testing.ts";
+
+/** A folder that goes away afterwards. */
+export async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "hypha-storage-"));
+  try {
+    await body(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** A store in a SQLite file of its own. */
+export async function sqliteUnderTest(options: SqliteStoreOptions = {}): Promise<StoreUnderTest> {
+  const folder = await mkdtemp(join(tmpdir(), "hypha-storage-"));
+  return {
+    open: () => openSqliteStore(join(folder, "logs.sqlite"), options),
+    isLasting: true,
+    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+  };
+}
