@@ -6,10 +6,10 @@
  * that a batch is written whole or not at all, over any number of logs; that batches survive a crash in the order in which they
  * were written; and that after `sync` they survive what its durability names.
  */
+import type { MaybePromise } from "../runtime/async.ts";
 import type { WriteBatch } from "./write_batch.ts";
 
-/** An answer that is there at once where the store has it at hand, or a promise of it. */
-export type MaybePromise<T> = T | Promise<T>;
+export type { MaybePromise } from "../runtime/async.ts";
 
 /**
  * What {@linkcode Store.sync} waits for, and so what a crash can take. In each case a crash loses the latest batches only: what

@@ -96,13 +96,13 @@ test("verifier: of several signers each makes a part, and a stranger none", () =
 
 test("verifier: bytes that are no signature are bad ones, not errors", () => {
   for (
-    const  of of[
+    const options of [
       { signers: [keyPairOf(1)] },
-        { version: 0, signers: [keyPairOf(1)] },
-        { version: 0, allowPatch: true, signers: [keyPairOf(1)] }
+      { version: 0, signers: [keyPairOf(1)] },
+      { version: 0, allowPatch: true, signers: [keyPairOf(1)] },
     ]
   ) {
-    const made = createManifest(of);
+    const made = createManifest(options);
     const verifier = new Verifier(wasm, manifestKey(wasm, made), made);
     for (const length of [0, 1, 63, 64, 65, 68, 200]) {
       for (const fill of [0, 1, 255]) {
