@@ -341,13 +341,18 @@ export class SqliteEngine implements Engine {
   #sum(layer: number, kind: Kind, index: number, value: Uint8Array): number {
     const place = Math.imul(layer + 1, 0x9e3779b1) ^ Math.imul(index | 0, 0x85ebca6b) ^
       Math.imul(Math.floor(index / 2 ** 32) + 1, 0xc2b2ae35) ^ KIND_SEEDS[kind];
-    return this.#host.crc32(value, place >>> 0);
+    return this.#crc32(value, place >>> 0);
   }
 
   #namedSum(layer: number, name: string, value: Uint8Array): number {
     let place = layer + 1;
     for (let i = 0; i < name.length; i++) place = Math.imul(place ^ name.charCodeAt(i), 0x01000193);
-    return this.#host.crc32(value, place >>> 0);
+    return this.#crc32(value, place >>> 0);
+  }
+
+  /** Node's CRC of no bytes forgets where it began, or does not, as the array has memory or has none. */
+  #crc32(value: Uint8Array, start: number): number {
+    return value.length === 0 ? start : this.#host.crc32(value, start);
   }
 
   #pragma(name: string): number {
