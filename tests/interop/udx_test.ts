@@ -7,6 +7,7 @@
  */
 import assert from "node:assert/strict";
 import process from "node:process";
+import { ConnectError } from "../../core/runtime/errors.ts";
 import type { UdxEndpoint, UdxSocket, UdxStream, UdxStreamOptions } from "../../transports/udx/mod.ts";
 import { test } from "../harness.ts";
 import { patternHash } from "./reference/pattern.mjs";
@@ -70,7 +71,11 @@ async function withRig(options: RigOptions, body: (rig: Rig) => Promise<void>): 
 }
 
 /** Writes both ways at once, ends both sides, and compares. */
-async function exchange({ peer, stream, reader }: Rig, ourBytes: number, theirBytes: number): Promise<void> {
+async function exchange(
+  { peer, proxy, stream, reader }: Rig,
+  ourBytes: number,
+  theirBytes: number,
+): Promise<void> {
   const theirWrite = peer.ask("write", { stream: "s", seed: 2, bytes: theirBytes });
   await reader.write(stream, 1, ourBytes);
   await theirWrite;
@@ -78,7 +83,9 @@ async function exchange({ peer, stream, reader }: Rig, ourBytes: number, theirBy
   await peer.ask("end", { stream: "s" });
   const theirs = await peer.ask("closed", { stream: "s" });
   const error = await reader.untilClosed();
-  assert.equal(error, undefined);
+  // The reference forgets a stream at once when both sides have ended: if its last acknowledgement is lost, nobody repeats it.
+  const mayBeForgotten = proxy !== undefined && error instanceof ConnectError && error.code === "TIMEOUT";
+  if (!mayBeForgotten) assert.equal(error, undefined);
   assert.equal(theirs.error, null);
   assert.deepEqual([theirs.received, reader.received], [ourBytes, theirBytes]);
   assert.equal(theirs.hash, patternHash(1, ourBytes));
