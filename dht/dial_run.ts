@@ -74,7 +74,8 @@ export class DialRun {
   readonly #abort = new AbortController();
   /** The part of that which ends with the search. */
   readonly #searchAbort = new AbortController();
-  #heard: () => boolean = () => false;
+  /** Answers that the node had heard when the dial began. */
+  readonly #repliesBefore: number;
   #isTurning = false;
   #isDone = false;
 
@@ -97,6 +98,7 @@ export class DialRun {
     this.#remotePublicKey = remotePublicKey;
     const { runtime: { clock, crypto } } = context;
     this.#target = targetOf(crypto, remotePublicKey);
+    this.#repliesBefore = context.rpc.stats.requests.replies;
     const trace = this.#trace = new TraceLog(clock, TRACE_EVENTS);
     this.machine = this.#newMachine(sockets, options);
     this.punch = new DialPunch(context, pool, {
@@ -140,8 +142,6 @@ export class DialRun {
     this.#timer.cancel();
     this.#abort.abort(DIAL_OVER);
     this.#searchAbort.abort(DIAL_OVER);
-    // Who owns the dial may keep it as long as the connection, but not all that was heard in the search.
-    this.#heard = () => false;
     this.punch.finish();
   }
 
@@ -183,7 +183,8 @@ export class DialRun {
 
   #onTimer(): void {
     if (this.#isDone) return;
-    if (this.#heard()) this.machine.handleSignOfLife();
+    // Whoever has answered whatever: UDP gets through. If the network is slow, to give up and try again would only add to its load.
+    if (this.#context.rpc.stats.requests.replies > this.#repliesBefore) this.machine.handleSignOfLife();
     this.machine.handleTimeout(this.#now());
     this.turn();
   }
@@ -210,7 +211,6 @@ export class DialRun {
     let failure: string | undefined;
     try {
       const query = this.#context.client.findPeerAt(this.#target, { nodes, retries: FIND_RETRIES, signal });
-      this.#heard = () => query.successes > 0;
       for await (const { from, peer: { relayAddresses: [first] } } of query) {
         this.machine.handleRelay(from);
         // A peer that can be reached names itself first: its own answer proves the path as well.

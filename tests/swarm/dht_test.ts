@@ -54,6 +54,25 @@ test("over a DHT: peers behind routers who join a topic at the same moment meet 
   await end();
 });
 
+test("over a DHT: a crowd on slow lines meets, since no dial is given up there to begin another", async () => {
+  const world = new DhtWorld();
+  await world.dhtSwarm(10);
+  const link = { latencyMs: 1, bytesPerSecond: 10_500, queueBytes: 16_000 };
+  const swarms: Swarm[] = [];
+  while (swarms.length < 36) {
+    const dht = await world.openDht({ hostOptions: { link } });
+    const random = world.runtime.random.fork(`swarm ${swarms.length}`);
+    swarms.push(new Swarm({ ...world.runtime, random }, { dht }));
+  }
+  for (const swarm of swarms) swarm.join(TOPIC);
+  const lonely = () => swarms.filter(({ connections }) => connections.size < 8).length;
+  await pass(world, 60_000, () => lonely() === 0);
+  assert.equal(lonely(), 0);
+  await world.go(Promise.all(swarms.map((swarm) => swarm.close())));
+  await pass(world, 10_000);
+  await world.close();
+});
+
 test("over a DHT: a peer is joined by its key alone, and proven topics and secrets work as elsewhere", async () => {
   const { world, members, end } = await setUp(10, 3, { channels: true });
   const [a, b, c] = members as [Member, Member, Member];
