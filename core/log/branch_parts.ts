@@ -17,7 +17,7 @@ export interface BatchTarget {
 /** Who wants to know what happens to a branch. Called when it is written; must not throw. */
 export interface LogObserver {
   /** The log grew, or was cut and maybe grew again. */
-  onChange?(change: LogChange): void;
+  onUpgrade?(change: LogChange): void;
   /** Blocks from `start` up to but without `end` came, or were cleared. */
   onBlocks?(start: number, end: number, isHeld: boolean): void;
   /** What was verified could not be written, and is forgotten again. */

@@ -257,7 +257,7 @@ export class LogBranch {
     this.#hints = hints;
     this.#cache = new NodeCache();
     this.#setTree(tree, signature);
-    this.#tell((observer) => observer.onChange?.(change));
+    this.#tell((observer) => observer.onUpgrade?.(change));
   }
 
   /**
@@ -330,7 +330,7 @@ export class LogBranch {
     this.#hints = { ...this.#hints, contiguousLength: hints.contiguousLength };
     for (const node of pending.nodes.values()) this.#cache.put(node);
     const { upgrade } = pending;
-    if (upgrade !== undefined) this.#tell((observer) => observer.onChange?.(upgrade));
+    if (upgrade !== undefined) this.#tell((observer) => observer.onUpgrade?.(upgrade));
     for (const [start, end] of pending.ranges()) {
       this.#tell((observer) => observer.onBlocks?.(start, end, true));
     }
@@ -391,7 +391,7 @@ export class LogBranch {
     this.#hints = hints;
     for (const node of tree.nodes) this.#cache.put(node);
     this.#setTree(tree, signature);
-    this.#tell((observer) => observer.onChange?.(change));
+    this.#tell((observer) => observer.onUpgrade?.(change));
     this.#tell((observer) => observer.onBlocks?.(oldLength, tree.length, true));
   }
 

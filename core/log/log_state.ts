@@ -185,11 +185,11 @@ export class LogState extends LogBranch {
   }
 
   /**
-   * Makes the log what a search that is over has found; `signature` is that of the proof it began with.
+   * Makes the log what a search that is over has found.
    *
    * @throws {ProtocolError} `INVALID_OPERATION` if the log has changed meanwhile.
    */
-  commitReorg(search: ForkSearch, signature: Uint8Array | undefined): Promise<void> {
+  commitReorg(search: ForkSearch): Promise<void> {
     return this.exclusive(async () => {
       const tree = await search.finish();
       if (tree === undefined) throw damaged("nodes of its tree are missing");
@@ -199,7 +199,7 @@ export class LogState extends LogBranch {
       ) {
         throw new ProtocolError("INVALID_OPERATION", "the log has changed while its forks were compared");
       }
-      await this.replace(tree, signature?.slice(), false);
+      await this.replace(tree, search.signature, false);
     });
   }
 

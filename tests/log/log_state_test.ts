@@ -108,7 +108,7 @@ testStores("appends that are called in one go are one write and one sync", async
   const { write, sync } = store;
   store.write = (batch) => (writes++, write.call(store, batch));
   store.sync = () => (syncs++, sync.call(store));
-  log.observe({ onChange: () => void changes++ });
+  log.observe({ onUpgrade: () => void changes++ });
   const appended = await Promise.all(blocks(0, 64).map((block) => log.append([block])));
   assert.deepEqual(appended.map(({ length }) => length), Array.from({ length: 64 }, (_, i) => i + 1));
   assert.deepEqual([writes, syncs, changes], [1, 1, 1]);
@@ -134,7 +134,7 @@ testStores("a log that is cut is another fork, and forgets what came behind", as
   const log = await world.open(store, writer);
   await log.append(blocks(0, 20));
   const changes: unknown[] = [];
-  log.observe({ onChange: (change) => changes.push(change) });
+  log.observe({ onUpgrade: (change) => changes.push(change) });
   await log.truncate(7, 1);
   await log.append([utf8("other")]);
   assert.deepEqual(changes, [
@@ -183,7 +183,7 @@ testStores(
     const reader = await world.open(store);
     const news: unknown[] = [];
     reader.observe({
-      onChange: (change) => news.push(change),
+      onUpgrade: (change) => news.push(change),
       onBlocks: (...range) => news.push(range),
     });
     const proof = (await source.prove({ upgrade: { start: 0, length: 100 } }))!;
@@ -232,7 +232,7 @@ testStores("a rewritten log replaces the old one from where they differ", async 
     const { start, nodes } = question;
     await search.update((await source.prove({ hash: { index: 2 * start, nodes } }))!);
   }
-  await reader.commitReorg(search, verified.signature);
+  await reader.commitReorg(search);
   for (const opened of [reader, await world.open(store)]) {
     assert.deepEqual(await opened.treeHash(), await source.treeHash());
     assert.equal(opened.tree.fork, 1);
