@@ -41,6 +41,8 @@ export const MAX_REMOTE_ENTRIES = 4096;
 export const MAX_REFUSALS = 32;
 /** Wrong proofs after which a peer is asked nothing more, even where it was no conflict. */
 export const MAX_INVALID_DATA = 3;
+/** Proofs of a peer's log that are compared though nobody asked for them: each costs a few signatures. */
+export const MAX_UNASKED_COMPARISONS = 4;
 
 // --- Tuning: answering
 

@@ -145,8 +145,7 @@ export interface BitfieldMessage {
 
 /** The message `bitfield`. */
 export const bitfield: Codec<BitfieldMessage> = {
-  size: ({ start, bytes }: BitfieldMessage) =>
-    uint.size(start) + uint.size(bytes.length / 4) + bytes.length,
+  size: ({ start, bytes }: BitfieldMessage) => uint.size(start) + uint.size(bytes.length / 4) + bytes.length,
   encode(cursor: Cursor, { start, bytes }: BitfieldMessage): void {
     uint.encode(cursor, start);
     uint.encode(cursor, bytes.length / 4);

@@ -114,13 +114,12 @@ export class PeerChannel {
   /** What went over it. */
   readonly stats: WireStats = emptyStats();
   readonly #channel: Channel<Handshake>;
+  #handlers: PeerHandlers | undefined;
   // deno-lint-ignore no-explicit-any
-  readonly #messages: Readonly<Record<MessageKind, ChannelMessage<any>>>;
+  #messages!: Readonly<Record<MessageKind, ChannelMessage<any>>>;
 
-  private constructor(channel: Channel<Handshake>, handlers: PeerHandlers) {
+  private constructor(channel: Channel<Handshake>) {
     this.#channel = channel;
-    const declared = MESSAGE_KINDS.map((kind) => [kind, this.#declare(kind, handlers)]);
-    this.#messages = Object.fromEntries(declared);
   }
 
   /** Opens a channel for the log of that discovery key; undefined if there is one already, or no connection any more. */
@@ -128,20 +127,21 @@ export class PeerChannel {
     mux: Mux,
     discoveryKey: Uint8Array,
     own: Handshake,
-    makeHandlers: (channel: () => PeerChannel) => PeerHandlers,
+    makeHandlers: (channel: PeerChannel) => PeerHandlers,
   ): PeerChannel | undefined {
-    const handlers = makeHandlers(() => opened);
-    const channel = mux.createChannel<Handshake>({
+    const channel: Channel<Handshake> | undefined = mux.createChannel<Handshake>({
       protocol: PROTOCOL,
       aliases: [PROTOCOL_ALIAS],
       id: discoveryKey,
       handshake,
-      onOpen: (theirs) => handlers.onOpen(theirs),
-      onClose: (isRemote) => handlers.onClose(isRemote),
-      onDrain: () => handlers.onDrain(),
+      onOpen: (theirs) => opened.#handlers!.onOpen(theirs),
+      onClose: (isRemote) => opened.#handlers!.onClose(isRemote),
+      onDrain: () => opened.#handlers!.onDrain(),
     });
     if (channel === undefined) return undefined;
-    const opened = new PeerChannel(channel, handlers);
+    const opened: PeerChannel = new PeerChannel(channel);
+    opened.#handlers = makeHandlers(opened);
+    opened.#messages = opened.#declareAll(opened.#handlers);
     channel.open(own);
     return opened;
   }
@@ -182,6 +182,11 @@ export class PeerChannel {
     return this.#channel.destroyed();
   }
 
+  #declareAll(handlers: PeerHandlers): Readonly<Record<MessageKind, ChannelMessage<unknown>>> {
+    const declared = MESSAGE_KINDS.map((kind) => [kind, this.#declare(kind, handlers)]);
+    return Object.fromEntries(declared);
+  }
+
   #declare(kind: MessageKind, handlers: PeerHandlers): ChannelMessage<unknown> {
     const count = this.stats[kind];
     const handle = handlers.on[kind] as (message: unknown) => void;
@@ -194,4 +199,3 @@ export class PeerChannel {
     });
   }
 }
-

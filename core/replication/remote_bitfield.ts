@@ -43,6 +43,11 @@ export class RemoteBitfield {
     return this.#bits.firstSet(from);
   }
 
+  /** The first block at or behind `from` that the peer does not have. */
+  firstUnset(from: number): number {
+    return this.#bits.firstUnset(from);
+  }
+
   /** How many from `start` up to but without `end` it has. */
   count(start: number, end: number): number {
     return this.#bits.count(start, end);

@@ -22,6 +22,11 @@ export class LocalWants {
   /** Numbers of regions of WANT_BLOCKS blocks, in the order in which they were asked for. */
   readonly #regions = new Set<number>();
 
+  /** Whether one more may be asked about without giving up another. */
+  get hasRoom(): boolean {
+    return this.#regions.size < MAX_LOCAL_WANTS;
+  }
+
   /** Whether the peer was asked about the region of this block. */
   has(index: number): boolean {
     return this.#regions.has(Math.floor(index / WANT_BLOCKS));

@@ -14,7 +14,7 @@ import {
   want,
 } from "../../core/replication/messages.ts";
 import { logData, logRequest } from "../../core/log/proof_messages.ts";
-import { type Codec, decode, decodeExact, encode, type DecodeError } from "../../encoding/codec.ts";
+import { type Codec, decode, type DecodeError, decodeExact, encode } from "../../encoding/codec.ts";
 import { string } from "../../encoding/strings.ts";
 import { uint } from "../../encoding/varint.ts";
 import { concat } from "../../encoding/bytes.ts";
