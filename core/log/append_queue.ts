@@ -1,6 +1,7 @@
 /** Appends that wait for each other, so that they share one signature, one write and one sync. */
 import type { KeyPair } from "../runtime/crypto_provider.ts";
 import type { BlockCipher } from "./encryption.ts";
+import type { TreeState } from "./merkle_tree.ts";
 
 /** How blocks are appended. */
 export interface AppendOptions {
@@ -12,6 +13,8 @@ export interface AppendOptions {
   readonly cipher?: Pick<BlockCipher, "encrypt"> | undefined;
   /** How long the log may get by it. */
   readonly maxLength?: number | undefined;
+  /** What the log must still be. */
+  readonly base?: TreeState | undefined;
 }
 
 /** What a log is after an append. */
@@ -98,8 +101,8 @@ export class AppendQueue {
 }
 
 function canJoin(first: AppendOptions, second: AppendOptions): boolean {
-  const isAlone = ({ signature, maxLength }: AppendOptions) =>
-    signature !== undefined || maxLength !== undefined;
+  const isAlone = ({ signature, maxLength, base }: AppendOptions) =>
+    (signature ?? maxLength ?? base) !== undefined;
   return !isAlone(first) && !isAlone(second) && first.keyPair === second.keyPair &&
     first.cipher === second.cipher;
 }

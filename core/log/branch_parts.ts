@@ -1,9 +1,11 @@
 /** What a branch of a log stands on, and who stands on it. */
+import { treeHash } from "../crypto/hash.ts";
 import type { MaybePromise } from "../runtime/async.ts";
 import { StorageError } from "../runtime/errors.ts";
 import type { Runtime } from "../runtime/runtime.ts";
-import type { LogStorage } from "../storage/storage.ts";
+import type { LogHead, LogStorage } from "../storage/storage.ts";
 import type { WriteBatch } from "../storage/write_batch.ts";
+import type { TreeState } from "./merkle_tree.ts";
 import type { LogChange } from "./pending_changes.ts";
 
 /** Where batches go: a store, or what collects them for one. */
@@ -39,4 +41,14 @@ export function damaged(why: string): StorageError {
   const text =
     `The log is damaged: ${why}. Remove it and fetch it again from its peers, or open a copy from before`;
   return new StorageError("STORE_CORRUPT", text);
+}
+
+/** What is stored of a tree and its signature. */
+export function headOf(
+  { clock, crypto }: Runtime,
+  { fork, length, roots }: TreeState,
+  signature: Uint8Array = new Uint8Array(0),
+): LogHead {
+  const rootHash = treeHash(crypto, roots);
+  return { fork, length, rootHash, signature, flags: 0, timestamp: clock.wallTime() };
 }

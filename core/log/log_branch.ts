@@ -13,7 +13,7 @@ import type { LogHints, LogStorage } from "../storage/storage.ts";
 import { type LogWriter, WriteBatch } from "../storage/write_batch.ts";
 import { type Appended, type AppendGroup, type AppendOptions, AppendQueue } from "./append_queue.ts";
 import { Bitfield } from "./bitfield.ts";
-import { type BatchTarget, type BranchParts, damaged, type LogObserver } from "./branch_parts.ts";
+import { type BatchTarget, type BranchParts, damaged, headOf, type LogObserver } from "./branch_parts.ts";
 import { clearableNodes } from "./clearable_nodes.ts";
 import { fullRoots, isLogLength } from "./flat_tree.ts";
 import { EMPTY_TREE, rootsOf, totalSize, TreeBatch, type TreeState, truncateTree } from "./merkle_tree.ts";
@@ -35,7 +35,8 @@ export class LogBranch {
   readonly storage: LogStorage;
   /** The nodes of its tree that are at hand, also those that are verified but not written. */
   readonly nodes: NodeReader = (index) => this.#node(index);
-  readonly #target: BatchTarget;
+  /** Where it is written. */
+  readonly target: BatchTarget;
   readonly #appends: AppendQueue;
   readonly #observers = new Set<LogObserver>();
   #cache = new NodeCache();
@@ -56,7 +57,7 @@ export class LogBranch {
   constructor({ runtime, storage, target }: BranchParts) {
     this.runtime = runtime;
     this.storage = storage;
-    this.#target = target;
+    this.target = target;
     this.#appends = new AppendQueue((work) => this.exclusive(work), (group) => this.#append(group));
   }
 
@@ -185,16 +186,36 @@ export class LogBranch {
     });
   }
 
+  /** Makes a branch called `name` of the first `length` blocks. @throws {RangeError} if there are not that many. */
+  branchOff(name: string, length: number): Promise<void> {
+    return this.exclusive(async () => {
+      const roots = await rootsOf(this.nodes, this.#tree, length);
+      if (roots === undefined) throw damaged("nodes of its tree are missing");
+      const tree = { fork: this.#tree.fork, length, byteLength: totalSize(roots), roots };
+      await this.write((writer, batch) => {
+        writer.createOverlay(name, length);
+        const branch = batch.log(this.storage.overlay(name));
+        branch.setHead(headOf(this.runtime, tree, undefined));
+        branch.setHints({ ...this.#hints, contiguousLength: Math.min(length, this.contiguousLength) });
+      });
+    });
+  }
+
   /** Sets a value of user data, or removes it; it is synced. */
   async setUserData(key: string, value: Uint8Array | undefined): Promise<void> {
     await this.exclusive(() => this.write((writer) => void writer.setUserData(key, value)));
-    await this.#target.sync();
+    await this.target.sync();
   }
 
   /** Resolves when all that was verified is written and synced. */
   async sync(): Promise<void> {
     await this.exclusive(() => Promise.resolve());
-    await this.#target.sync();
+    await this.target.sync();
+  }
+
+  /** Runs `work`, which changes nothing by itself, while nothing else does, when all that was verified before is written. */
+  hold<T>(work: () => Promise<T>): Promise<T> {
+    return this.exclusive(work);
   }
 
   /** Runs `work` while nothing else changes the log, when all that was verified before is written. */
@@ -222,13 +243,13 @@ export class LogBranch {
   protected prepare(_writer: LogWriter): void {}
 
   /** Writes one batch; if that fails, memory is what the store has. Within {@linkcode exclusive}. */
-  protected async write(fill: (writer: LogWriter) => MaybePromise<void>): Promise<void> {
+  protected async write(fill: (writer: LogWriter, batch: WriteBatch) => MaybePromise<void>): Promise<void> {
     try {
       const batch = new WriteBatch();
       const writer = batch.log(this.storage);
       this.prepare(writer);
-      await fill(writer);
-      await this.#target.write(batch);
+      await fill(writer, batch);
+      await this.target.write(batch);
     } catch (error) {
       await this.#restore();
       throw error;
@@ -249,11 +270,11 @@ export class LogBranch {
     await this.write(async (writer) => {
       writer.truncate(ancestors);
       for (const node of tree.nodes) writer.putNode(node);
-      this.#putHead(writer, tree, signature);
+      writer.setHead(headOf(this.runtime, tree, signature));
       writer.setHints(hints);
       await cutPages(writer, this.storage, this.#held, ancestors);
     });
-    if (isSynced) await this.#target.sync();
+    if (isSynced) await this.target.sync();
     this.#hints = hints;
     this.#cache = new NodeCache();
     this.#setTree(tree, signature);
@@ -296,7 +317,7 @@ export class LogBranch {
     this.#writing = pending;
     const hints = { ...this.#hints, contiguousLength: this.#held.firstUnset(this.contiguousLength) };
     try {
-      const written = this.#target.write(this.#batchOf(pending, hints));
+      const written = this.target.write(this.#batchOf(pending, hints));
       if (!(written instanceof Promise)) return this.#onWritten(pending, hints);
       this.#written = written.then(() => this.#onWritten(pending, hints), (error) => this.#onFailure(error))
         .then(() => {
@@ -315,7 +336,7 @@ export class LogBranch {
     this.prepare(writer);
     for (const [index, value] of pending.blocks) writer.putBlock(index, value);
     for (const node of pending.nodes.values()) writer.putNode(node);
-    if (pending.upgrade !== undefined) this.#putHead(writer, this.#tree, this.#signature);
+    if (pending.upgrade !== undefined) writer.setHead(headOf(this.runtime, this.#tree, this.#signature));
     if (pending.blocks.size > 0) writer.setHints(hints);
     // What is held from the start without a gap needs no pages.
     const rest = pending.ranges().map(([start, end]) =>
@@ -360,7 +381,10 @@ export class LogBranch {
       }
       return { length: tree.length, byteLength: tree.byteLength };
     });
-    const { maxLength = Infinity } = options;
+    const { maxLength = Infinity, base } = options;
+    if (base !== undefined && base !== this.#tree) {
+      throw new RangeError("the log has changed meanwhile: look again");
+    }
     if (tree.length > maxLength) {
       throw new RangeError(`the log would have ${tree.length} blocks, and may have ${maxLength}`);
     }
@@ -380,27 +404,19 @@ export class LogBranch {
     await this.write((writer) => {
       blocks.forEach((block, i) => writer.putBlock(oldLength + i, block));
       for (const node of tree.nodes) writer.putNode(node);
-      this.#putHead(writer, tree, signature);
+      writer.setHead(headOf(this.runtime, tree, signature));
       writer.setHints(hints);
       if (isContiguous) return;
       this.#held.setRange(oldLength, tree.length, true);
       writePages(writer, this.#held, [[oldLength, tree.length]]);
     });
-    await this.#target.sync();
+    await this.target.sync();
     this.#held.setRange(oldLength, tree.length, true);
     this.#hints = hints;
     for (const node of tree.nodes) this.#cache.put(node);
     this.#setTree(tree, signature);
     this.#tell((observer) => observer.onUpgrade?.(change));
     this.#tell((observer) => observer.onBlocks?.(oldLength, tree.length, true));
-  }
-
-  #putHead(writer: LogWriter, { fork, length, roots }: TreeState, signature: Uint8Array | undefined): void {
-    writer.setHead({
-      ...{ fork, length, rootHash: treeHash(this.runtime.crypto, roots), flags: 0 },
-      signature: signature ?? new Uint8Array(0),
-      timestamp: this.runtime.clock.wallTime(),
-    });
   }
 
   #setTree({ fork, length, byteLength, roots }: TreeState, signature: Uint8Array | undefined): void {

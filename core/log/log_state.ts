@@ -14,7 +14,7 @@ import { type BranchParts, damaged } from "./branch_parts.ts";
 import { ForkSearch } from "./fork_search.ts";
 import { LogBranch } from "./log_branch.ts";
 import { type Manifest, manifest as manifestCodec } from "./manifest.ts";
-import type { TreeBatch, TreeState } from "./merkle_tree.ts";
+import { type TreeBatch, type TreeState, truncateTree } from "./merkle_tree.ts";
 import { type Proof, proofOf, type ProofRequest, type ProofWithoutValue, type SignedTree } from "./proof.ts";
 import { Verifier } from "./verifier.ts";
 import { checkKnown, type VerifiedProof, verifyAgainst } from "./verify_proof.ts";
@@ -145,6 +145,20 @@ export class LogState extends LogBranch {
   /** Stores what its blocks are encrypted with. */
   async setEncryptionKey(encryptionKey: Uint8Array | undefined): Promise<void> {
     await this.#change({ encryptionKey });
+  }
+
+  /**
+   * What the signer at place `signer` signs for the first `length` blocks as fork `fork`.
+   *
+   * @throws {HyphaError} `BLOCK_NOT_AVAILABLE` if a node is not at hand, or what the log is.
+   */
+  async signable(length: number, fork: number, signer: number): Promise<Uint8Array> {
+    const tree = await truncateTree(this.runtime.crypto, this.nodes, this.tree, length, fork);
+    if (tree !== undefined && this.#verifier !== undefined) return this.#verifier.signable(tree, signer);
+    throw new HyphaError(
+      "BLOCK_NOT_AVAILABLE",
+      "It is not known yet what there is to sign: fetch the log first",
+    );
   }
 
   /** Answers a request; undefined if not all of the answer is at hand. @throws {ProtocolError} as `makeProof`. */
