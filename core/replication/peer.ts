@@ -289,6 +289,11 @@ export class ReplicationPeer {
     return this.sync.remote.isUploading && this.#downloadRate.hasRoom;
   }
 
+  /** How many requests may be on their way when `peers` serve the log. */
+  inFlightLimit(peers: number): number {
+    return this.inFlight.limit(peers, this.#downloadRate.bytesPerSecond);
+  }
+
   /** Begins the exchange: how the log stands here, and what there is. */
   begin(): void {
     this.cork();

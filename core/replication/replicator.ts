@@ -77,6 +77,7 @@ export class Replicator {
   #findingPeers = 0;
   #hadPeers = false;
   #isScheduled = false;
+  #isLogChanged = false;
   #isClosed = false;
 
   /** Replicates `log` with nobody as yet. */
@@ -122,6 +123,7 @@ export class Replicator {
       this.#lingerTimer.cancel();
       this.#downloads.retryStorage();
       this.#setActive(true);
+      this.#schedule();
       return;
     }
     const [min, max] = this.#lingerRange;
@@ -367,8 +369,6 @@ export class Replicator {
     this.#downloads.onUpgrade(isContinued);
     this.#schedule();
   }
-
-  #isLogChanged = false;
 
   #onLogBlocks(start: number, end: number, isHeld: boolean): void {
     this.#news.add(start, end, isHeld);

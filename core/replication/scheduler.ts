@@ -132,7 +132,7 @@ export class Scheduler {
 
   #hasRoom(peer: ReplicationPeer): boolean {
     if (!peer.canAsk || !this.#host.canAsk || this.#host.forks.isCommitting) return false;
-    return peer.inFlight.size + peer.arriving < peer.inFlight.limit(this.#host.peerCount);
+    return peer.inFlight.size + peer.arriving < peer.inFlightLimit(this.#host.peerCount);
   }
 
   // What to ask
