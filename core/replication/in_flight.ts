@@ -3,13 +3,13 @@ import type { LogRequest } from "../log/proof_messages.ts";
 import type { BlockJob } from "./block_jobs.ts";
 import { SCALE_RTT_MS, UNKNOWN_RTT_FACTOR, WINDOW_BYTES } from "./constants.ts";
 import type { ForkJob } from "./fork_jobs.ts";
-import type { ReplicationPeer } from "./peer.ts";
+import type { PeerMachine } from "./peer_machine.ts";
 import type { SeekJob } from "./seek_jobs.ts";
 
 /** A request that is on its way, and what it is for. */
 export interface Inquiry {
   /** Of whom. */
-  readonly peer: ReplicationPeer;
+  readonly peer: PeerMachine;
   /** Its id. */
   readonly id: number;
   /** What is asked, once the missing nodes were counted. */

@@ -1,5 +1,6 @@
 /** Blocks that come unasked, and messages of applications. */
 import assert from "node:assert/strict";
+import type { PeerMachine } from "../../core/replication/peer_machine.ts";
 import { string } from "../../encoding/strings.ts";
 import { test } from "../harness.ts";
 import { blocksOf, World } from "./rig.ts";
@@ -41,8 +42,8 @@ test("push: who takes none ignores what comes unasked", async () => {
   world.connect(writer, reader);
   await world.until(reader.replicator.requestUpgrade());
   const proof = await writer.log.prove({ block: { index: 3, nodes: 3 } });
-  writer.replicator.peers[0]!.send("data", { request: 0, ...proof! });
-  writer.replicator.peers[0]!.send("data", { request: 77, ...proof! });
+  const peer = writer.replicator.peers[0] as PeerMachine;
+  for (const request of [0, 77]) peer.send("data", { request, ...proof! });
   await world.run();
   assert.equal(reader.log.blocks.size, 0);
   assert.deepEqual(reader.events, ["add"]);
