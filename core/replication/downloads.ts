@@ -60,6 +60,7 @@ export class Downloads {
   readonly #upgrades = new Waiters<boolean>();
   readonly #slowTimer: Timer;
   #storageError: unknown;
+  #isStopped = false;
 
   constructor(host: DownloadsHost) {
     const { log } = host;
@@ -202,6 +203,18 @@ export class Downloads {
     this.#receiver.refuse(peer, noData);
   }
 
+  /** Something could not be stored: nothing is asked any more until {@linkcode Downloads.retryStorage}, and what was is given up. */
+  onStorageError(error: unknown): void {
+    this.#storageError = error;
+    this.#rejectAll(error);
+    this.#ranges.reset();
+  }
+
+  /** Nothing is asked any more, for good. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
   /** Something could be stored again. */
   retryStorage(): void {
     this.#storageError = undefined;
@@ -242,7 +255,7 @@ export class Downloads {
         return host.peers.length;
       },
       get canAsk() {
-        return downloads.#storageError === undefined && !host.log.isFrozen;
+        return downloads.#storageError === undefined && !downloads.#isStopped && !host.log.isFrozen;
       },
       get wantsUpgrade() {
         return host.isDownloading || downloads.#upgrades.size > 0;
@@ -265,7 +278,7 @@ export class Downloads {
       onDownload: (peer, index, bytes) => host.onDownload(peer, index, bytes),
       onVerificationError: (peer, error) => host.onVerificationError(peer, error),
       onConflict: (proof, peer) => host.onConflict(proof, peer),
-      onStorageError: (error) => this.#onStorageError(error),
+      onStorageError: (error) => this.onStorageError(error),
     });
   }
 
@@ -337,11 +350,6 @@ export class Downloads {
       this.#ranges.rewind();
     }
     for (const peer of this.#host.peers) peer.touch();
-  }
-
-  #onStorageError(error: unknown): void {
-    this.#storageError = error;
-    this.#rejectAll(error);
   }
 
   #rejectAll(error: unknown): void {

@@ -8,7 +8,7 @@
  */
 export { Replicator, type ReplicatorObserver, type ReplicatorOptions } from "./replicator.ts";
 export type { PeerSession, PeerStats, ReplicationPeer } from "./peer.ts";
-export type { Applied, HeldBlocks, LogObserver, ReplicatedLog } from "./replicated_log.ts";
+export type { ReplicatedLog } from "./replicated_log.ts";
 export type { BlockRequestOptions } from "./downloads.ts";
 export type { Range, RangeRequest } from "./range_jobs.ts";
 export type { FoundByte } from "./seek_jobs.ts";

@@ -1,4 +1,5 @@
 /** Takes in what peers answer: verifies and stores it, gives it to those who wait, and deals with answers that are wrong. */
+import type { Applied } from "../log/log_state.ts";
 import type { LogData } from "../log/proof_messages.ts";
 import type { Proof, UpgradeProof } from "../log/proof.ts";
 import { HyphaError, ProtocolError, StorageError } from "../runtime/errors.ts";
@@ -9,7 +10,7 @@ import type { ForkJob, ForkJobs } from "./fork_jobs.ts";
 import type { Inquiry } from "./in_flight.ts";
 import type { NoData } from "./messages.ts";
 import type { PeerMachine } from "./peer_machine.ts";
-import type { Applied, ReplicatedLog } from "./replicated_log.ts";
+import type { ReplicatedLog } from "./replicated_log.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { SeekJobs } from "./seek_jobs.ts";
 
@@ -139,7 +140,7 @@ export class Receiver {
 
   #applyProof(data: LogData): Applied | Promise<Applied> {
     const { fork, block, hash, seek, upgrade } = data;
-    if (!block && !hash && !seek && !upgrade) return { isUpgrade: false, isNew: false };
+    if (!block && !hash && !seek && !upgrade) return { isUpgrade: false, block: undefined, isNew: false };
     return this.#log.apply({ fork, block, hash, seek, upgrade });
   }
 

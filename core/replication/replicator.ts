@@ -80,6 +80,7 @@ export class Replicator {
   #hadPeers = false;
   #isScheduled = false;
   #isLogChanged = false;
+  #isConflicting = false;
   #isClosed = false;
 
   /** Replicates `log` with nobody as yet. */
@@ -100,6 +101,7 @@ export class Replicator {
     this.#unobserve = log.observe({
       onUpgrade: ({ ancestors, oldLength }) => this.#onLogUpgrade(ancestors, ancestors === oldLength),
       onBlocks: (start, end, isHeld) => this.#onLogBlocks(start, end, isHeld),
+      onFailure: (error) => this.#downloads.onStorageError(error),
     });
   }
 
@@ -231,7 +233,7 @@ export class Replicator {
   // Peers
 
   #open({ mux, session }: Attachment): void {
-    if (this.#isClosed || this.#log.isFrozen) return;
+    if (this.#isClosed || this.#isConflicting || this.#log.isFrozen) return;
     const { crypto } = this.#log.runtime;
     const { isInitiator, handshakeHash } = session;
     const own = capability(crypto, isInitiator, this.#log.key, handshakeHash);
@@ -352,8 +354,10 @@ export class Replicator {
 
   /** The log is not what its writer says any more: everyone is told why, and nothing more is done with it. */
   #onConflict(proof: ConflictProof, from: PeerMachine): void {
-    if (this.#log.isFrozen) return;
-    this.#log.freeze();
+    if (this.#isConflicting || this.#log.isFrozen) return;
+    this.#isConflicting = true;
+    this.#downloads.stop();
+    void this.#log.freeze().catch(() => {}); // the store tells of its failures itself
     this.#observer.onConflict?.(proof, from);
     for (const peer of [...this.#peers]) {
       peer.cork();

@@ -18,7 +18,9 @@ import { ProtocolError, StorageError } from "../../core/runtime/errors.ts";
 import type { KeyPair } from "../../core/runtime/crypto_provider.ts";
 import type { MaybePromise } from "../../core/runtime/async.ts";
 import type { Runtime } from "../../core/runtime/runtime.ts";
-import type { Applied, LogObserver, ReplicatedLog } from "../../core/replication/replicated_log.ts";
+import type { LogObserver } from "../../core/log/branch_parts.ts";
+import type { Applied } from "../../core/log/log_state.ts";
+import type { ReplicatedLog } from "../../core/replication/replicated_log.ts";
 
 /** Options of a {@linkcode MemoryReplica}. */
 export interface ReplicaOptions {
@@ -169,7 +171,7 @@ export class MemoryReplica implements ReplicatedLog {
     this.#commit(batch, this.#reorg!.signature);
   }
 
-  freeze(): void {
+  async freeze(): Promise<void> {
     this.isFrozen = true;
   }
 
@@ -197,7 +199,7 @@ export class MemoryReplica implements ReplicatedLog {
     this.writes++;
     for (const node of tree.nodes) this.stored.set(node.index, node);
     if (tree.isUpgrade) this.#commit(tree, signature);
-    if (block === undefined) return { isUpgrade: tree.isUpgrade, isNew: false };
+    if (block === undefined) return { isUpgrade: tree.isUpgrade, block, isNew: false };
     const isNew = !this.held.get(block.index);
     this.blocks.set(block.index, block.value);
     if (isNew) this.#setHeld(block.index, block.index + 1, true);
