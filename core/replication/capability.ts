@@ -7,7 +7,10 @@ import { blake2b } from "../crypto/hash.ts";
 import { LOG_NAMESPACES } from "../log/namespaces.ts";
 import type { CryptoProvider } from "../runtime/crypto_provider.ts";
 
-/** What the initiator of the connection, or the other side, shows for the log `key`: 32 bytes. `handshakeHash` is the Noise handshake's. */
+/**
+ * What the initiator of the connection, or the other side, shows for the log `key`: 32 bytes. `handshakeHash` is that of the Noise
+ * handshake.
+ */
 export function capability(
   crypto: CryptoProvider,
   isInitiator: boolean,

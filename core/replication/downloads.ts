@@ -7,7 +7,7 @@ import type { ConflictProof } from "./conflict.ts";
 import { ForkJobs } from "./fork_jobs.ts";
 import type { Inquiry } from "./in_flight.ts";
 import type { NoData } from "./messages.ts";
-import type { ReplicationPeer } from "./peer.ts";
+import type { PeerMachine } from "./peer_machine.ts";
 import { type Range, RangeJobs, type RangeRequest } from "./range_jobs.ts";
 import { Receiver } from "./receiver.ts";
 import type { ReplicatedLog } from "./replicated_log.ts";
@@ -20,7 +20,7 @@ export interface DownloadsHost {
   /** The log. */
   readonly log: ReplicatedLog;
   /** All peers. */
-  readonly peers: readonly ReplicationPeer[];
+  readonly peers: readonly PeerMachine[];
   /** Whether the log is in use. */
   readonly isDownloading: boolean;
   /** Whether logs that were rewritten are followed. */
@@ -32,11 +32,11 @@ export interface DownloadsHost {
   /** Something is to be done at the end of the turn. */
   schedule(): void;
   /** A block has come. */
-  onDownload(peer: ReplicationPeer, index: number, bytes: number): void;
+  onDownload(peer: PeerMachine, index: number, bytes: number): void;
   /** A peer has sent what proves nothing. */
-  onVerificationError(peer: ReplicationPeer, error: ProtocolError): void;
+  onVerificationError(peer: PeerMachine, error: ProtocolError): void;
   /** The log has two contents. */
-  onConflict(proof: ConflictProof, peer: ReplicationPeer): void;
+  onConflict(proof: ConflictProof, peer: PeerMachine): void;
 }
 
 /** How a block is asked for. */
@@ -60,6 +60,7 @@ export class Downloads {
   readonly #upgrades = new Waiters<boolean>();
   readonly #slowTimer: Timer;
   #storageError: unknown;
+  #isStopped = false;
 
   constructor(host: DownloadsHost) {
     const { log } = host;
@@ -163,7 +164,7 @@ export class Downloads {
   }
 
   /** A peer has told of blocks that it has. */
-  onRange(peer: ReplicationPeer, start: number, end: number): void {
+  onRange(peer: PeerMachine, start: number, end: number): void {
     const isFew = end - start <= this.#blocks.queued;
     let isWanted = !isFew && this.#blocks.queued > 0;
     for (let index = start; isFew && index < end && !isWanted; index++) {
@@ -174,7 +175,7 @@ export class Downloads {
   }
 
   /** A peer is gone. */
-  onPeerGone(peer: ReplicationPeer): void {
+  onPeerGone(peer: PeerMachine): void {
     for (const inquiry of [...peer.inFlight]) {
       this.#scheduler.release(inquiry);
       this.#giveBack(inquiry);
@@ -186,20 +187,32 @@ export class Downloads {
   }
 
   /** A peer has said how its log stands. */
-  onSync(peer: ReplicationPeer): void {
+  onSync(peer: PeerMachine): void {
     peer.touch();
     this.#forks.prune(this.#host.peers);
     this.#compareOnce(peer);
   }
 
   /** A peer has answered. */
-  onData(peer: ReplicationPeer, data: LogData): void {
+  onData(peer: PeerMachine, data: LogData): void {
     this.#receiver.receive(peer, data);
   }
 
   /** A peer has refused. */
-  onNoData(peer: ReplicationPeer, noData: NoData): void {
+  onNoData(peer: PeerMachine, noData: NoData): void {
     this.#receiver.refuse(peer, noData);
+  }
+
+  /** Something could not be stored: nothing is asked any more until {@linkcode Downloads.retryStorage}, and what was is given up. */
+  onStorageError(error: unknown): void {
+    this.#storageError = error;
+    this.#rejectAll(error);
+    this.#ranges.reset();
+  }
+
+  /** Nothing is asked any more, for good. */
+  stop(): void {
+    this.#isStopped = true;
   }
 
   /** Something could be stored again. */
@@ -242,7 +255,7 @@ export class Downloads {
         return host.peers.length;
       },
       get canAsk() {
-        return downloads.#storageError === undefined && !host.log.isFrozen;
+        return downloads.#storageError === undefined && !downloads.#isStopped && !host.log.isFrozen;
       },
       get wantsUpgrade() {
         return host.isDownloading || downloads.#upgrades.size > 0;
@@ -265,12 +278,12 @@ export class Downloads {
       onDownload: (peer, index, bytes) => host.onDownload(peer, index, bytes),
       onVerificationError: (peer, error) => host.onVerificationError(peer, error),
       onConflict: (proof, peer) => host.onConflict(proof, peer),
-      onStorageError: (error) => this.#onStorageError(error),
+      onStorageError: (error) => this.onStorageError(error),
     });
   }
 
   /** One peer has answered: it can do more, and nothing else has changed for the others. */
-  #askMore(peer: ReplicationPeer): void {
+  #askMore(peer: PeerMachine): void {
     while (this.#scheduler.askNext(peer));
     if (peer.inFlight.size === 0) this.#host.schedule();
   }
@@ -339,11 +352,6 @@ export class Downloads {
     for (const peer of this.#host.peers) peer.touch();
   }
 
-  #onStorageError(error: unknown): void {
-    this.#storageError = error;
-    this.#rejectAll(error);
-  }
-
   #rejectAll(error: unknown): void {
     for (const job of [...this.#blocks]) {
       job.reject(error);
@@ -353,7 +361,7 @@ export class Downloads {
   }
 
   /** Two who have the same length compare once what they have, since nothing else would ever tell them. */
-  #compareOnce(peer: ReplicationPeer): void {
+  #compareOnce(peer: PeerMachine): void {
     const { length } = this.#log.tree;
     if (peer.isCompared || !peer.sync.isSameFork || peer.remoteLength === 0 || length === 0) return;
     if (peer.remoteLength > length || !peer.sync.remote.isUploading || !peer.isDownloading) return;
@@ -367,7 +375,7 @@ export class Downloads {
     if (!this.#host.peers.some((peer) => this.#mayHaveNews(peer))) this.#upgrades.resolve(false);
   }
 
-  #mayHaveNews(peer: ReplicationPeer): boolean {
+  #mayHaveNews(peer: PeerMachine): boolean {
     if (peer.isPaused || !peer.isDownloading || !peer.isOpen) return false;
     if (!peer.sync.isSynced || peer.sync.mayUpgradeUs) return true;
     const { remoteFork: fork, remoteLength } = peer;

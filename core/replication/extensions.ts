@@ -2,6 +2,7 @@
 import { type Codec, decode, encode } from "../../encoding/codec.ts";
 import { MAX_EXTENSION_NAME_BYTES } from "./constants.ts";
 import type { ReplicationPeer } from "./peer.ts";
+import type { PeerMachine } from "./peer_machine.ts";
 
 /** One kind of such messages. */
 export interface ExtensionOptions<T, Input = T> {
@@ -27,9 +28,9 @@ export interface Extension<Input> {
 export class Extensions {
   // deno-lint-ignore no-explicit-any
   readonly #options = new Map<string, ExtensionOptions<any, any>>();
-  readonly #peers: () => Iterable<ReplicationPeer>;
+  readonly #peers: readonly PeerMachine[];
 
-  constructor(peers: () => Iterable<ReplicationPeer>) {
+  constructor(peers: readonly PeerMachine[]) {
     this.#peers = peers;
   }
 
@@ -46,12 +47,12 @@ export class Extensions {
     }
     this.#options.set(name, options);
     const send = (message: Input, peer: ReplicationPeer) =>
-      peer.sendExtension(name, encode(options.codec, message));
+      this.#peers.find((one) => one === peer)?.sendExtension(name, encode(options.codec, message));
     return {
       name,
       send,
       broadcast: (message) => {
-        for (const peer of this.#peers()) send(message, peer);
+        for (const peer of this.#peers) send(message, peer);
       },
       destroy: () => {
         if (this.#options.get(name) === options) this.#options.delete(name);

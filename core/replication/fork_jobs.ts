@@ -4,7 +4,7 @@ import type { LogData } from "../log/proof_messages.ts";
 import { verifyFromStart } from "../log/verify_proof.ts";
 import { Verifier } from "../log/verifier.ts";
 import type { Inquiry } from "./in_flight.ts";
-import type { ReplicationPeer } from "./peer.ts";
+import type { PeerMachine } from "./peer_machine.ts";
 import type { ReplicatedLog } from "./replicated_log.ts";
 
 /** The way to one larger fork. */
@@ -18,14 +18,14 @@ export class ForkJob {
   /** Whether an answer is being worked on. */
   isBusy = false;
   /** Peers that could not help, and in which state of theirs. */
-  readonly refusals: Map<ReplicationPeer, number> = new Map();
+  readonly refusals: Map<PeerMachine, number> = new Map();
 
   constructor(fork: number) {
     this.fork = fork;
   }
 
   /** Whether this peer could help as far as is known. */
-  canAsk(peer: ReplicationPeer): boolean {
+  canAsk(peer: PeerMachine): boolean {
     return this.refusals.get(peer) !== peer.version;
   }
 }
@@ -61,7 +61,7 @@ export class ForkJobs {
   }
 
   /** Forgets a peer, and ways that no peer is on. */
-  prune(peers: readonly ReplicationPeer[], gone?: ReplicationPeer): void {
+  prune(peers: readonly PeerMachine[], gone?: PeerMachine): void {
     for (const job of this.#jobs.values()) {
       if (gone !== undefined) job.refusals.delete(gone);
       const isNeeded = job.isBusy || peers.some(({ remoteFork }) => remoteFork === job.fork);

@@ -3,13 +3,13 @@ import type { LogRequest } from "../log/proof_messages.ts";
 import type { BlockJob } from "./block_jobs.ts";
 import { SCALE_RTT_MS, UNKNOWN_RTT_FACTOR, WINDOW_BYTES } from "./constants.ts";
 import type { ForkJob } from "./fork_jobs.ts";
-import type { ReplicationPeer } from "./peer.ts";
+import type { PeerMachine } from "./peer_machine.ts";
 import type { SeekJob } from "./seek_jobs.ts";
 
 /** A request that is on its way, and what it is for. */
 export interface Inquiry {
   /** Of whom. */
-  readonly peer: ReplicationPeer;
+  readonly peer: PeerMachine;
   /** Its id. */
   readonly id: number;
   /** What is asked, once the missing nodes were counted. */
@@ -83,13 +83,16 @@ export class InFlight implements Iterable<Inquiry> {
   }
 
   /**
-   * How many there may be when `peers` serve the log: as many as the round trip needs, more where blocks are small. Without blocks
-   * to go by, the former.
+   * How many there may be when `peers` serve the log: as many as the round trip needs, more where blocks are small (without blocks
+   * to go by, the former), and not more than what may come in a second.
    */
-  limit(peers: number): number {
+  limit(peers: number, maxBytesPerSecond: number): number {
     const [min, max] = this.#options.inFlightRange;
-    const byBytes = this.#averageBytes > 0 ? Math.floor(WINDOW_BYTES / this.#averageBytes) : 0;
-    return Math.max(min, Math.min(max, Math.max(this.#byRoundTrip(min, peers), byBytes)));
+    const average = this.#averageBytes;
+    const byBytes = average > 0 ? Math.floor(WINDOW_BYTES / average) : 0;
+    const wanted = Math.max(min, Math.min(max, Math.max(this.#byRoundTrip(min, peers), byBytes)));
+    if (maxBytesPerSecond === Infinity) return wanted;
+    return Math.min(wanted, average > 0 ? Math.ceil(maxBytesPerSecond / average) : min);
   }
 
   #byRoundTrip(min: number, peers: number): number {

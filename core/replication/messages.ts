@@ -214,8 +214,8 @@ export const extension: Codec<ExtensionMessage> = {
 };
 
 /**
- * The message `data` as it is received: copied as a whole, since what it proves outlives the frame. So its parts lie in one piece of
- * memory.
+ * The message `data` as it is received: copied as a whole, since what it proves outlives the frame. So its parts lie in one piece
+ * of memory.
  */
 export const ownedData: Codec<LogData> = {
   size: logData.size,

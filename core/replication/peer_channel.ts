@@ -23,19 +23,24 @@ import {
   want,
 } from "./messages.ts";
 
+/** One kind of message. */
+export type MessageKind =
+  | "sync"
+  | "request"
+  | "cancel"
+  | "data"
+  | "noData"
+  | "want"
+  | "unwant"
+  | "bitfield"
+  | "range"
+  | "extension";
+
 /** The kinds of messages, in the order of their numbers. */
-export const MESSAGE_KINDS = [
-  "sync",
-  "request",
-  "cancel",
-  "data",
-  "noData",
-  "want",
-  "unwant",
-  "bitfield",
-  "range",
-  "extension",
-] as const;
+export const MESSAGE_KINDS: readonly MessageKind[] = [
+  ...["sync", "request", "cancel", "data", "noData"] as const,
+  ...["want", "unwant", "bitfield", "range", "extension"] as const,
+];
 
 /** What each kind carries. */
 export interface Messages {
@@ -60,9 +65,6 @@ export interface Messages {
   /** See `ExtensionMessage`. */
   readonly extension: ExtensionMessage;
 }
-
-/** One kind of message. */
-export type MessageKind = keyof Messages;
 
 /** How often a kind of message went either way. */
 export interface MessageCount {

@@ -3,11 +3,11 @@ import { fullRoots } from "../log/flat_tree.ts";
 import { contains, depth } from "../log/flat_tree.ts";
 import type { Proof, ProofRequest } from "../log/proof.ts";
 import { ProtocolError } from "../runtime/errors.ts";
-import type { ReplicationPeer } from "./peer.ts";
+import type { PeerMachine } from "./peer_machine.ts";
 import type { ReplicatedLog } from "./replicated_log.ts";
 
 /** Sends the block `index` to `peer`, with all that proves it. Does nothing if the peer has it or does not want it. */
-export async function pushBlock(log: ReplicatedLog, peer: ReplicationPeer, index: number): Promise<void> {
+export async function pushBlock(log: ReplicatedLog, peer: PeerMachine, index: number): Promise<void> {
   const { remote, isSameFork } = peer.sync;
   const canPush = () => peer.isOpen && remote.allowPush && remote.isDownloading && isSameFork;
   if (!canPush() || !peer.isUploading || log.isFrozen || !log.held.get(index) || peer.has(index)) return;

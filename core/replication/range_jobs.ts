@@ -1,5 +1,5 @@
 /** Ranges of blocks that are to be fetched. */
-import type { ReplicationPeer } from "./peer.ts";
+import type { PeerMachine } from "./peer_machine.ts";
 import type { ReplicatedLog } from "./replicated_log.ts";
 import { Waiters } from "./waiters.ts";
 
@@ -27,7 +27,7 @@ export interface Range {
 export interface RangeCursor {
   /** The place: a block, or a place in the list of blocks; -1 before the first time. */
   at: number;
-  /** The state of the peer and of the log in which there was nothing left to ask; see `ReplicationPeer.version`. */
+  /** The state of the peer and of the log in which there was nothing left to ask; see `PeerMachine.version`. */
   idleAt: number;
 }
 
@@ -42,7 +42,7 @@ export class RangeJob implements Range {
   /** Whether the order matters. */
   readonly isLinear: boolean;
   /** By peer. */
-  readonly cursors: Map<ReplicationPeer, RangeCursor> = new Map();
+  readonly cursors: Map<PeerMachine, RangeCursor> = new Map();
   /** Whether it is over. */
   isOver = false;
   readonly #userStart: number;
@@ -96,7 +96,7 @@ export class RangeJob implements Range {
   }
 
   /** Where the search of `peer` goes on. */
-  cursor(peer: ReplicationPeer): RangeCursor {
+  cursor(peer: PeerMachine): RangeCursor {
     let cursor = this.cursors.get(peer);
     if (cursor === undefined) {
       cursor = { at: -1, idleAt: -1 };
@@ -159,7 +159,7 @@ export class RangeJobs {
   }
 
   /** A peer is gone. */
-  forget(peer: ReplicationPeer): void {
+  forget(peer: PeerMachine): void {
     for (const range of this.#ranges) range.cursors.delete(peer);
   }
 

@@ -1,4 +1,5 @@
 /** Takes in what peers answer: verifies and stores it, gives it to those who wait, and deals with answers that are wrong. */
+import type { Applied } from "../log/log_state.ts";
 import type { LogData } from "../log/proof_messages.ts";
 import type { Proof, UpgradeProof } from "../log/proof.ts";
 import { HyphaError, ProtocolError, StorageError } from "../runtime/errors.ts";
@@ -8,8 +9,8 @@ import { INVALID_REQUEST, NOT_AVAILABLE } from "./constants.ts";
 import type { ForkJob, ForkJobs } from "./fork_jobs.ts";
 import type { Inquiry } from "./in_flight.ts";
 import type { NoData } from "./messages.ts";
-import type { ReplicationPeer } from "./peer.ts";
-import type { Applied, ReplicatedLog } from "./replicated_log.ts";
+import type { PeerMachine } from "./peer_machine.ts";
+import type { ReplicatedLog } from "./replicated_log.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { SeekJobs } from "./seek_jobs.ts";
 
@@ -32,15 +33,15 @@ export interface ReceiverHost {
   /** A block that nobody was asked for, or that was asked for by nobody who is known, is not wanted any more. */
   settle(job: BlockJob): void;
   /** Asks `peer` for more, at once. */
-  askMore(peer: ReplicationPeer): void;
+  askMore(peer: PeerMachine): void;
   /** Asks all peers for more, at the end of the turn. */
   schedule(): void;
   /** A block has come. */
-  onDownload(peer: ReplicationPeer, index: number, bytes: number): void;
+  onDownload(peer: PeerMachine, index: number, bytes: number): void;
   /** A peer has sent what proves nothing. */
-  onVerificationError(peer: ReplicationPeer, error: ProtocolError): void;
+  onVerificationError(peer: PeerMachine, error: ProtocolError): void;
   /** The log has two contents. */
-  onConflict(proof: ConflictProof, peer: ReplicationPeer): void;
+  onConflict(proof: ConflictProof, peer: PeerMachine): void;
   /** Something could not be stored. */
   onStorageError(error: unknown): void;
 }
@@ -56,7 +57,7 @@ export class Receiver {
   }
 
   /** An answer has come. */
-  receive(peer: ReplicationPeer, data: LogData): void {
+  receive(peer: PeerMachine, data: LogData): void {
     const { upgrade } = data;
     if (data.request === 0 && upgrade?.start === 0 && !this.#isPush(peer, data)) {
       void this.#compare(peer, { ...data, upgrade });
@@ -75,7 +76,7 @@ export class Receiver {
   }
 
   /** A refusal has come. */
-  refuse(peer: ReplicationPeer, { request, reason }: NoData): void {
+  refuse(peer: PeerMachine, { request, reason }: NoData): void {
     const inquiry = peer.inFlight.get(request);
     if (inquiry === undefined) return;
     this.#host.scheduler.release(inquiry);
@@ -83,7 +84,7 @@ export class Receiver {
   }
 
   /** Asks `peer` to show the log that it has, to compare it. */
-  requestProof(peer: ReplicationPeer): void {
+  requestProof(peer: PeerMachine): void {
     const { length, fork } = this.#log.tree;
     const shorter = Math.min(length, peer.remoteLength);
     if (shorter === 0 || peer.remoteFork !== fork) return;
@@ -96,14 +97,14 @@ export class Receiver {
   }
 
   /** Whether this came unasked and is welcome. An upgrade from 0 of what is known is not: it is there to be compared. */
-  #isPush(peer: ReplicationPeer, { request, fork, upgrade, block }: LogData): boolean {
+  #isPush(peer: PeerMachine, { request, fork, upgrade, block }: LogData): boolean {
     const { tree } = this.#log;
     if (request !== 0 || !this.#host.allowPush || fork !== tree.fork || peer.isPaused) return false;
     const isNews = upgrade !== undefined && upgrade.start + upgrade.length > tree.length;
     return isNews || (block !== undefined && upgrade?.start !== 0);
   }
 
-  #take(peer: ReplicationPeer, inquiry: Inquiry | undefined, data: LogData): void {
+  #take(peer: PeerMachine, inquiry: Inquiry | undefined, data: LogData): void {
     const job = this.#jobOf(inquiry, data);
     peer.arriving++;
     if (job !== undefined) job.isArriving = true;
@@ -139,13 +140,13 @@ export class Receiver {
 
   #applyProof(data: LogData): Applied | Promise<Applied> {
     const { fork, block, hash, seek, upgrade } = data;
-    if (!block && !hash && !seek && !upgrade) return { isUpgrade: false, isNew: false };
+    if (!block && !hash && !seek && !upgrade) return { isUpgrade: false, block: undefined, isNew: false };
     return this.#log.apply({ fork, block, hash, seek, upgrade });
   }
 
   /** It is verified and stored. */
   #finish(
-    peer: ReplicationPeer,
+    peer: PeerMachine,
     inquiry: Inquiry | undefined,
     job: BlockJob | undefined,
     data: LogData,
@@ -169,7 +170,7 @@ export class Receiver {
 
   /** It is wrong, or cannot be stored. */
   #fail(
-    peer: ReplicationPeer,
+    peer: PeerMachine,
     inquiry: Inquiry | undefined,
     job: BlockJob | undefined,
     error: unknown,
@@ -184,7 +185,7 @@ export class Receiver {
     this.#host.schedule();
   }
 
-  #onInvalid(peer: ReplicationPeer, inquiry: Inquiry | undefined, error: ProtocolError): void {
+  #onInvalid(peer: PeerMachine, inquiry: Inquiry | undefined, error: ProtocolError): void {
     // The log may have become another one since the request, or an answer that this one counted on has not come.
     const isStale = inquiry !== undefined && inquiry.request.fork !== this.#log.tree.fork;
     const isUnlucky = inquiry?.isTrusting === true && error.code === "INVALID_OPERATION";
@@ -197,7 +198,7 @@ export class Receiver {
     if (error.code !== "INVALID_OPERATION") this.requestProof(peer);
   }
 
-  #refuse(peer: ReplicationPeer, inquiry: Inquiry, reason: number): void {
+  #refuse(peer: PeerMachine, inquiry: Inquiry, reason: number): void {
     const { job, seek, fork, request } = inquiry;
     if (reason === NOT_AVAILABLE || reason === INVALID_REQUEST) peer.countRefusal();
     const isUpgradeOnly = request.upgrade !== undefined && fork === undefined;
@@ -209,7 +210,7 @@ export class Receiver {
     this.#host.schedule();
   }
 
-  async #takeFork(peer: ReplicationPeer, inquiry: Inquiry, job: ForkJob, data: LogData): Promise<void> {
+  async #takeFork(peer: PeerMachine, inquiry: Inquiry, job: ForkJob, data: LogData): Promise<void> {
     if (data.fork !== job.fork || job.isBusy) {
       this.#refuse(peer, inquiry, 0);
       return;
@@ -227,7 +228,7 @@ export class Receiver {
     this.#host.schedule();
   }
 
-  #onInvalidFork(peer: ReplicationPeer, { fork }: Inquiry, error: ProtocolError): void {
+  #onInvalidFork(peer: PeerMachine, { fork }: Inquiry, error: ProtocolError): void {
     fork?.refusals.set(peer, peer.version);
     // The log may have grown while it was compared: then it is compared anew.
     if (fork?.search !== undefined && fork.search.question === undefined) {
@@ -239,7 +240,7 @@ export class Receiver {
   }
 
   /** A peer shows the log that it has. */
-  async #compare(peer: ReplicationPeer, data: Proof & { readonly upgrade: UpgradeProof }): Promise<void> {
+  async #compare(peer: PeerMachine, data: Proof & { readonly upgrade: UpgradeProof }): Promise<void> {
     if (this.#log.isFrozen || peer.comparisons === 0) return;
     peer.comparisons--;
     try {

@@ -13,7 +13,9 @@ import { type Extension, type ExtensionOptions, Extensions } from "./extensions.
 import type { Handshake } from "./messages.ts";
 import { News } from "./news.ts";
 import { PeerChannel, type PeerHandlers } from "./peer_channel.ts";
-import { type PeerHost, type PeerSession, ReplicationPeer } from "./peer.ts";
+import type { PeerSession, ReplicationPeer } from "./peer.ts";
+import type { PeerHost } from "./peer_host.ts";
+import { PeerMachine } from "./peer_machine.ts";
 import { pushBlock } from "./pusher.ts";
 import type { Range, RangeRequest } from "./range_jobs.ts";
 import type { ReplicatedLog } from "./replicated_log.ts";
@@ -60,12 +62,12 @@ export class Replicator {
   readonly #observer: ReplicatorObserver;
   readonly #lingerRange: readonly [min: number, max: number];
   readonly #attachments: Attachments;
-  readonly #peers: ReplicationPeer[] = [];
+  readonly #peers: PeerMachine[] = [];
   /** Channels that the other side has not opened yet. */
-  readonly #opening = new Set<ReplicationPeer>();
-  readonly #extensions = new Extensions(() => this.#peers);
+  readonly #opening = new Set<PeerMachine>();
+  readonly #extensions = new Extensions(this.#peers);
   readonly #news = new News();
-  readonly #changed = new Set<ReplicationPeer>();
+  readonly #changed = new Set<PeerMachine>();
   readonly #peerHost: PeerHost;
   readonly #downloads: Downloads;
   readonly #lingerTimer: Timer;
@@ -77,6 +79,8 @@ export class Replicator {
   #findingPeers = 0;
   #hadPeers = false;
   #isScheduled = false;
+  #isLogChanged = false;
+  #isConflicting = false;
   #isClosed = false;
 
   /** Replicates `log` with nobody as yet. */
@@ -97,6 +101,7 @@ export class Replicator {
     this.#unobserve = log.observe({
       onUpgrade: ({ ancestors, oldLength }) => this.#onLogUpgrade(ancestors, ancestors === oldLength),
       onBlocks: (start, end, isHeld) => this.#onLogBlocks(start, end, isHeld),
+      onFailure: (error) => this.#downloads.onStorageError(error),
     });
   }
 
@@ -122,6 +127,7 @@ export class Replicator {
       this.#lingerTimer.cancel();
       this.#downloads.retryStorage();
       this.#setActive(true);
+      this.#schedule();
       return;
     }
     const [min, max] = this.#lingerRange;
@@ -227,7 +233,7 @@ export class Replicator {
   // Peers
 
   #open({ mux, session }: Attachment): void {
-    if (this.#isClosed || this.#log.isFrozen) return;
+    if (this.#isClosed || this.#isConflicting || this.#log.isFrozen) return;
     const { crypto } = this.#log.runtime;
     const { isInitiator, handshakeHash } = session;
     const own = capability(crypto, isInitiator, this.#log.key, handshakeHash);
@@ -235,7 +241,7 @@ export class Replicator {
     const handshake = { canSeek: true, capability: own };
     PeerChannel.open(mux, this.#log.discoveryKey, handshake, (channel) => {
       const fail = (error: Error) => mux.destroy(error);
-      const peer = new ReplicationPeer(this.#peerHost, channel, mux, session, fail);
+      const peer = new PeerMachine(this.#peerHost, channel, mux, session, fail);
       this.#opening.add(peer);
       return guarded(peer.handlers, theirs);
     });
@@ -292,7 +298,7 @@ export class Replicator {
     });
   }
 
-  #onOpen(peer: ReplicationPeer): void {
+  #onOpen(peer: PeerMachine): void {
     this.#opening.delete(peer);
     this.#peers.push(peer);
     this.#hadPeers = true;
@@ -301,7 +307,7 @@ export class Replicator {
     this.#schedule();
   }
 
-  #onClose(peer: ReplicationPeer, isRemote: boolean): void {
+  #onClose(peer: PeerMachine, isRemote: boolean): void {
     this.#schedule();
     if (this.#opening.delete(peer)) return;
     const place = this.#peers.indexOf(peer);
@@ -315,20 +321,20 @@ export class Replicator {
     if (isRemote && !isDownloading && isUploading && this.#isDownloading) this.#attachments.reopen(peer.mux);
   }
 
-  #onSync(peer: ReplicationPeer): void {
+  #onSync(peer: PeerMachine): void {
     this.#closeIfIdle(peer);
     if (!peer.isOpen) return;
     this.#downloads.onSync(peer);
     this.#onPeerNews(peer);
   }
 
-  #onPeerNews(peer: ReplicationPeer): void {
+  #onPeerNews(peer: PeerMachine): void {
     this.#changed.add(peer);
     this.#schedule();
   }
 
   /** Two who want nothing of each other need no channel. */
-  #closeIfIdle(peer: ReplicationPeer): void {
+  #closeIfIdle(peer: PeerMachine): void {
     const { isSynced, remote } = peer.sync;
     if (!this.#isActive && isSynced && !remote.isDownloading && !this.#downloads.isBusy) peer.close();
   }
@@ -347,9 +353,11 @@ export class Replicator {
   }
 
   /** The log is not what its writer says any more: everyone is told why, and nothing more is done with it. */
-  #onConflict(proof: ConflictProof, from: ReplicationPeer): void {
-    if (this.#log.isFrozen) return;
-    this.#log.freeze();
+  #onConflict(proof: ConflictProof, from: PeerMachine): void {
+    if (this.#isConflicting || this.#log.isFrozen) return;
+    this.#isConflicting = true;
+    this.#downloads.stop();
+    void this.#log.freeze().catch(() => {}); // the store tells of its failures itself
     this.#observer.onConflict?.(proof, from);
     for (const peer of [...this.#peers]) {
       peer.cork();
@@ -367,8 +375,6 @@ export class Replicator {
     this.#downloads.onUpgrade(isContinued);
     this.#schedule();
   }
-
-  #isLogChanged = false;
 
   #onLogBlocks(start: number, end: number, isHeld: boolean): void {
     this.#news.add(start, end, isHeld);

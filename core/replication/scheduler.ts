@@ -8,7 +8,7 @@ import { HOTSWAP_MS, HOTSWAP_SCAN, MAX_HOTSWAPS, RANGE_WANTS, WANT_BLOCKS } from
 import type { ForkJob, ForkJobs } from "./fork_jobs.ts";
 import type { Inquiry } from "./in_flight.ts";
 import { type MissingLevels, missingLevels } from "./missing_levels.ts";
-import type { ReplicationPeer } from "./peer.ts";
+import type { PeerMachine } from "./peer_machine.ts";
 import { randomBelow } from "./random_below.ts";
 import type { RangeJob, RangeJobs } from "./range_jobs.ts";
 import type { ReplicatedLog } from "./replicated_log.ts";
@@ -72,14 +72,14 @@ export class Scheduler {
   }
 
   /** Asks `peer` for one thing; false if there is nothing that it can help with now. */
-  askNext(peer: ReplicationPeer): boolean {
+  askNext(peer: PeerMachine): boolean {
     if (!this.#hasRoom(peer)) return false;
     return this.#askSeek(peer) || this.#askBlock(peer) || this.#askRange(peer) || this.#askFork(peer) ||
       this.#askUpgrade(peer) || this.#askManifest(peer);
   }
 
   /** Asks `peer` for one block that another peer is slow to send; false if there is none. */
-  askInstead(peer: ReplicationPeer): boolean {
+  askInstead(peer: PeerMachine): boolean {
     if (!this.#hasRoom(peer)) return false;
     const before = this.#log.runtime.clock.now() - HOTSWAP_MS;
     let left = HOTSWAP_SCAN;
@@ -126,18 +126,18 @@ export class Scheduler {
   }
 
   /** A peer turned out not to answer in order. */
-  distrust(peer: ReplicationPeer): void {
+  distrust(peer: PeerMachine): void {
     peer.distrust = DISTRUST;
   }
 
-  #hasRoom(peer: ReplicationPeer): boolean {
+  #hasRoom(peer: PeerMachine): boolean {
     if (!peer.canAsk || !this.#host.canAsk || this.#host.forks.isCommitting) return false;
-    return peer.inFlight.size + peer.arriving < peer.inFlight.limit(this.#host.peerCount);
+    return peer.inFlight.size + peer.arriving < peer.inFlightLimit(this.#host.peerCount);
   }
 
   // What to ask
 
-  #askSeek(peer: ReplicationPeer): boolean {
+  #askSeek(peer: PeerMachine): boolean {
     if (this.#host.seeks.size === 0 || !peer.sync.isSameFork) return false;
     for (const seek of this.#host.seeks) {
       if (!seek.isLocated || seek.inquiry !== undefined || seek.refusals.get(peer) === peer.version) continue;
@@ -149,7 +149,7 @@ export class Scheduler {
   }
 
   /** The byte is behind the end: a longer log may have it. */
-  #askSeekBehind(peer: ReplicationPeer, seek: SeekJob): boolean {
+  #askSeekBehind(peer: PeerMachine, seek: SeekJob): boolean {
     const upgrade = this.#upgradeOf(peer);
     if (upgrade === undefined) return false;
     this.#ask(peer, { seek, upgrade });
@@ -157,7 +157,7 @@ export class Scheduler {
   }
 
   /** The byte is below a node: any hash below it brings the nodes in between. */
-  #askSeekBelow(peer: ReplicationPeer, seek: SeekJob): boolean {
+  #askSeekBelow(peer: PeerMachine, seek: SeekJob): boolean {
     const { start, end: regionEnd } = seek.region;
     const end = Math.min(regionEnd, peer.sync.usableLength);
     if (start >= end) return false;
@@ -171,7 +171,7 @@ export class Scheduler {
     return true;
   }
 
-  #askBlock(peer: ReplicationPeer): boolean {
+  #askBlock(peer: PeerMachine): boolean {
     const { blocks } = this.#host;
     if (blocks.queued === 0 || !peer.sync.isSameFork) return false;
     for (let job = blocks.next(peer.blockCursor); job !== undefined; job = blocks.next(peer.blockCursor)) {
@@ -180,7 +180,7 @@ export class Scheduler {
     return false;
   }
 
-  #askQueued(peer: ReplicationPeer, job: BlockJob): boolean {
+  #askQueued(peer: PeerMachine, job: BlockJob): boolean {
     const { index } = job;
     if (!peer.has(index)) {
       if (index < peer.remoteLength) peer.want(index);
@@ -196,7 +196,7 @@ export class Scheduler {
     return true;
   }
 
-  #askRange(peer: ReplicationPeer): boolean {
+  #askRange(peer: PeerMachine): boolean {
     const ranges = this.#host.ranges.all;
     if (ranges.length === 0 || peer.idleVersion === peer.version || !peer.sync.isSameFork) return false;
     for (let i = 0; i < ranges.length; i++) {
@@ -209,7 +209,7 @@ export class Scheduler {
     return false;
   }
 
-  #askOfRange(peer: ReplicationPeer, range: RangeJob): boolean {
+  #askOfRange(peer: PeerMachine, range: RangeJob): boolean {
     const cursor = range.cursor(peer);
     if (cursor.idleAt === peer.version) return false;
     const block = range.blocks ? this.#findInList(peer, range, range.blocks) : this.#findInRange(peer, range);
@@ -222,7 +222,7 @@ export class Scheduler {
   }
 
   /** From where the last search ended to the end, then from the start. */
-  #findInRange(peer: ReplicationPeer, range: RangeJob): number | undefined {
+  #findInRange(peer: PeerMachine, range: RangeJob): number | undefined {
     const cursor = range.cursor(peer);
     const { start } = range;
     const end = Math.min(range.end, peer.sync.usableLength);
@@ -237,7 +237,7 @@ export class Scheduler {
     return block;
   }
 
-  #findInList(peer: ReplicationPeer, range: RangeJob, list: readonly number[]): number | undefined {
+  #findInList(peer: PeerMachine, range: RangeJob, list: readonly number[]): number | undefined {
     const cursor = range.cursor(peer);
     const usable = peer.sync.usableLength;
     let [at, left] = [Math.max(cursor.at, range.start), range.end - range.start];
@@ -258,7 +258,7 @@ export class Scheduler {
   }
 
   /** The first block from `start` up to `end` that the peer has, that is not here, and that nobody is asked for. */
-  #find(peer: ReplicationPeer, start: number, end: number): number | undefined {
+  #find(peer: PeerMachine, start: number, end: number): number | undefined {
     for (let at = start; at < end; at++) {
       const found = this.#findIn(peer, at, end);
       if (found === undefined || this.#host.blocks.get(found) === undefined) return found;
@@ -268,7 +268,7 @@ export class Scheduler {
   }
 
   /** The first block from `start` up to `end` that the peer has and that is not here. */
-  #findIn(peer: ReplicationPeer, start: number, end: number): number | undefined {
+  #findIn(peer: PeerMachine, start: number, end: number): number | undefined {
     for (let at = start; at < end;) {
       const theirs = peer.blocks.firstSet(at);
       if (theirs === -1 || theirs >= end) return undefined;
@@ -279,7 +279,7 @@ export class Scheduler {
   }
 
   /** Asks which blocks the peer has in the next regions of which it has not told. */
-  #wantMore(peer: ReplicationPeer, start: number, end: number): void {
+  #wantMore(peer: PeerMachine, start: number, end: number): void {
     const known = peer.remoteContiguousLength;
     const last = Math.min(end, peer.remoteLength);
     let left = RANGE_WANTS;
@@ -294,7 +294,7 @@ export class Scheduler {
     }
   }
 
-  #askFork(peer: ReplicationPeer): boolean {
+  #askFork(peer: PeerMachine): boolean {
     const { remoteFork: fork, remoteLength: length } = peer;
     if (!this.#host.allowFork || fork <= this.#log.tree.fork || length === 0) return false;
     if (!this.#host.wantsUpgrade) return false;
@@ -317,7 +317,7 @@ export class Scheduler {
     return true;
   }
 
-  #askUpgrade(peer: ReplicationPeer): boolean {
+  #askUpgrade(peer: PeerMachine): boolean {
     if (!this.#host.wantsUpgrade) return false;
     const upgrade = this.#upgradeOf(peer);
     if (upgrade === undefined) return false;
@@ -327,14 +327,14 @@ export class Scheduler {
   }
 
   /** The newest block of a peer, if a range goes on as the log grows. */
-  #latestBlock(peer: ReplicationPeer): BlockJob | undefined {
+  #latestBlock(peer: PeerMachine): BlockJob | undefined {
     const latest = peer.remoteLength - 1;
     if (!this.#host.ranges.isLive || !peer.has(latest)) return undefined;
     return this.#host.blocks.get(latest) === undefined ? this.#host.blocks.obtain(latest) : undefined;
   }
 
   /** The manifest of a log that is empty as yet. */
-  #askManifest(peer: ReplicationPeer): boolean {
+  #askManifest(peer: PeerMachine): boolean {
     const { hasManifest } = peer.sync.remote;
     if (this.#log.verifier !== undefined || !hasManifest || peer.remoteLength > 0) return false;
     if (peer.inFlight.size > 0) return false;
@@ -343,7 +343,7 @@ export class Scheduler {
   }
 
   /** The way to the length of the peer, if it can prove that, and nobody is asked. */
-  #upgradeOf(peer: ReplicationPeer): Question["upgrade"] {
+  #upgradeOf(peer: PeerMachine): Question["upgrade"] {
     if (!peer.sync.canUpgradeUs || !this.#mayAskForUpgrade) return undefined;
     const { length } = this.#log.tree;
     return { start: length, length: peer.remoteLength - length };
@@ -357,7 +357,7 @@ export class Scheduler {
 
   // Asking
 
-  #ask(peer: ReplicationPeer, question: Question): void {
+  #ask(peer: PeerMachine, question: Question): void {
     const { tree, runtime } = this.#log;
     const { block: job, seek, forkJob: fork } = question;
     const inquiry: Inquiry = {
@@ -392,11 +392,11 @@ export class Scheduler {
   }
 
   /** What else may be learned along with a request. */
-  #rider(peer: ReplicationPeer, { forkJob }: Question): Question["upgrade"] {
+  #rider(peer: PeerMachine, { forkJob }: Question): Question["upgrade"] {
     return forkJob === undefined && this.#host.wantsUpgrade ? this.#upgradeOf(peer) : undefined;
   }
 
-  #missingLevels(peer: ReplicationPeer, { index, priority }: BlockJob) {
+  #missingLevels(peer: PeerMachine, { index, priority }: BlockJob) {
     // What has a priority may overtake what was asked before it.
     const canTrust = peer.distrust === 0 && priority === 0;
     if (peer.distrust > 0) peer.distrust--;

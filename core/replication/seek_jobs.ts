@@ -2,7 +2,7 @@
 import { depth, leftSpan, rightSpan } from "../log/flat_tree.ts";
 import { seekByte } from "../log/merkle_tree.ts";
 import type { Inquiry } from "./in_flight.ts";
-import type { ReplicationPeer } from "./peer.ts";
+import type { PeerMachine } from "./peer_machine.ts";
 import type { ReplicatedLog } from "./replicated_log.ts";
 import { Waiters } from "./waiters.ts";
 
@@ -23,7 +23,7 @@ export class SeekJob {
   /** Where it is asked for right now. */
   inquiry: Inquiry | undefined;
   /** Peers that could not help, and in which state of theirs. */
-  readonly refusals: Map<ReplicationPeer, number> = new Map();
+  readonly refusals: Map<PeerMachine, number> = new Map();
   /** The node below which the byte is; undefined if it is behind the end of the log as it is known. */
   node: number | undefined;
   /** Whether the nodes at hand were looked at since they changed. */
@@ -106,7 +106,7 @@ export class SeekJobs implements Iterable<SeekJob> {
   }
 
   /** A peer is gone. */
-  forget(peer: ReplicationPeer): void {
+  forget(peer: PeerMachine): void {
     for (const seek of this.#seeks) seek.refusals.delete(peer);
   }
 

@@ -1,5 +1,6 @@
 /** How far a log and its peers are. */
 import type { ReplicationPeer } from "./peer.ts";
+import type { PeerMachine } from "./peer_machine.ts";
 import type { ReplicatedLog } from "./replicated_log.ts";
 
 /** How far one side is, in blocks. */
@@ -37,7 +38,7 @@ interface Blocks {
 }
 
 /** How far all sides are. Costs a walk over the gaps of each peer's blocks. */
-export function syncState(log: ReplicatedLog, peers: readonly ReplicationPeer[]): SyncState {
+export function syncState(log: ReplicatedLog, peers: readonly PeerMachine[]): SyncState {
   const same = peers.filter(({ sync }) => sync.isSynced && sync.isSameFork);
   const { held, tree } = log;
   const total = Math.max(tree.length, ...same.map(({ remoteLength }) => remoteLength));
