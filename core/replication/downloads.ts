@@ -203,7 +203,7 @@ export class Downloads {
     this.#receiver.refuse(peer, noData);
   }
 
-  /** Something could not be stored: nothing is asked any more until {@linkcode Downloads.retryStorage}, and what was is given up. */
+  /** Something could not be stored: what was asked is given up, and nothing more is until {@linkcode Downloads.retryStorage}. */
   onStorageError(error: unknown): void {
     this.#storageError = error;
     this.#rejectAll(error);
