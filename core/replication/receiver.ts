@@ -5,7 +5,7 @@ import type { Proof, UpgradeProof } from "../log/proof.ts";
 import { HyphaError, ProtocolError, StorageError } from "../runtime/errors.ts";
 import type { BlockJob, BlockJobs } from "./block_jobs.ts";
 import { compareLogs, type ConflictProof } from "./conflict.ts";
-import { INVALID_REQUEST, NOT_AVAILABLE } from "./constants.ts";
+import { INVALID_REQUEST, MAX_PUSHES, NOT_AVAILABLE } from "./constants.ts";
 import type { ForkJob, ForkJobs } from "./fork_jobs.ts";
 import type { Inquiry } from "./in_flight.ts";
 import type { NoData } from "./messages.ts";
@@ -100,6 +100,7 @@ export class Receiver {
   #isPush(peer: PeerMachine, { request, fork, upgrade, block }: LogData): boolean {
     const { tree } = this.#log;
     if (request !== 0 || !this.#host.allowPush || fork !== tree.fork || peer.isPaused) return false;
+    if (peer.arriving >= MAX_PUSHES) return false;
     const isNews = upgrade !== undefined && upgrade.start + upgrade.length > tree.length;
     return isNews || (block !== undefined && upgrade?.start !== 0);
   }
