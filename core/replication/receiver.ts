@@ -117,12 +117,12 @@ export class Receiver {
       return;
     }
     if (!(applied instanceof Promise)) {
-      this.#finish(peer, inquiry, job, data, applied);
+      this.#finish(peer, job, data, applied);
       this.#host.askMore(peer);
       return;
     }
     void applied.then((value) => {
-      this.#finish(peer, inquiry, job, data, value);
+      this.#finish(peer, job, data, value);
       this.#host.schedule();
     }, (error) => this.#fail(peer, inquiry, job, error));
   }
@@ -148,7 +148,6 @@ export class Receiver {
   /** It is verified and stored. */
   #finish(
     peer: PeerMachine,
-    inquiry: Inquiry | undefined,
     job: BlockJob | undefined,
     data: LogData,
     applied: Applied,
@@ -165,8 +164,7 @@ export class Receiver {
       peer.countDownload(bytes);
       this.#host.onDownload(peer, data.block.index, bytes);
     }
-    const isSeekAnswer = inquiry?.seek !== undefined;
-    if (isSeekAnswer || applied.isUpgrade) this.#host.seeks.refresh();
+    this.#host.seeks.refresh();
   }
 
   /** It is wrong, or cannot be stored. */
