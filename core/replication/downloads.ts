@@ -148,8 +148,7 @@ export class Downloads {
 
   /** Blocks are here, or no longer. */
   onBlocks(start: number, end: number, isHeld: boolean): void {
-    if (!isHeld) {
-      this.#ranges.reset();
+    if (!isHeld) { // what was fetched and cleared is not fetched again by the same range
       for (const peer of this.#host.peers) peer.touch();
       this.#host.schedule();
       return;
