@@ -15,8 +15,12 @@ type Bound =
 
 /** By file, then by field. */
 const BOUNDS: Readonly<Record<string, Readonly<Record<string, Bound>>>> = {
+  "core/log/atom.ts": { "#drafts": "own" },
   "core/log/log_branch.ts": { "#observers": "own" },
-  "core/log/node_cache.ts": { "#nodes": ["MAX_NODES", "log/log_state_test.ts"] },
+  "core/log/node_cache.ts": {
+    "#young": ["MAX_NODES", "log/log_state_test.ts"],
+    "#old": ["MAX_NODES", "log/log_state_test.ts"],
+  },
   "core/log/pending_changes.ts": {
     "blocks": ["MAX_PENDING_BYTES", "log/log_state_test.ts"],
     "nodes": ["MAX_PENDING_BYTES", "log/log_state_test.ts"],

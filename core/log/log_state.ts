@@ -118,6 +118,12 @@ export class LogState extends LogBranch {
     await super.load();
   }
 
+  /** The same log over another store. */
+  override reopen(parts: BranchParts): Promise<LogState> {
+    const { keyPair, manifest } = this;
+    return LogState.open(parts, { ...this.#options, keyPair, manifest });
+  }
+
   /** Stores its keys even if there is nothing else to be stored yet. */
   async store(): Promise<void> {
     if (!this.#isStored) await this.exclusive(() => this.write(() => {}));
