@@ -88,7 +88,7 @@ const blockOf = (i) => pattern((i * 5) % 17, i);
 
 /** What is done with a writer and a reader. Nothing may be left to chance: one thing is asked for at a time. */
 const scenarios = {
-  async "blocks one by one"({ writer, reader, settle }) {
+  async "blocks one by one"({ reader, settle }) {
     await settle();
     await reader.update({ wait: true });
     for (const index of [3, 0, 6]) {
@@ -126,7 +126,7 @@ const scenarios = {
     await reader.get(4);
     await settle();
   },
-  async "a byte is sought"({ writer, reader, settle }) {
+  async "a byte is sought"({ reader, settle }) {
     await settle();
     await reader.update({ wait: true });
     await settle();
