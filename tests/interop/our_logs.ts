@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import net from "node:net";
+import { Corestore } from "../../core/corestore.ts";
 import { Hypercore } from "../../core/hypercore.ts";
 import {
   assembleSignature,
@@ -201,6 +202,9 @@ export class OurLog implements DrivenLog {
   }
 }
 
+/** A log, or a store of them. */
+type Replicated = Pick<Hypercore, "replicate">;
+
 /** Logs of ours, each in a store of its own, and connections over TCP. */
 export class OurPeer implements DrivenPeer {
   readonly title = "hypha";
@@ -208,6 +212,7 @@ export class OurPeer implements DrivenPeer {
   readonly #stores: Store[] = [];
   readonly #logs: OurLog[] = [];
   readonly #servers: net.Server[] = [];
+  readonly #closing: { close(): Promise<void> }[] = [];
   readonly #connections = new Set<Connection>();
   /** Why connections have ended, but for those that were to. */
   readonly failures: Error[] = [];
@@ -234,9 +239,19 @@ export class OurPeer implements DrivenPeer {
     return log;
   }
 
-  async listen(logs: readonly DrivenLog[], isInitiator = false): Promise<number> {
+  /** Closes `what` with it. */
+  adopt(what: { close(): Promise<void> }): void {
+    this.#closing.push(what);
+  }
+
+  listen(logs: readonly DrivenLog[], isInitiator = false): Promise<number> {
+    return this.serve(logs.map((log) => (log as OurLog).core), isInitiator);
+  }
+
+  /** Listens for peers with whom `all` are replicated; returns the port. */
+  async serve(all: readonly Replicated[], isInitiator = false): Promise<number> {
     const server = net.createServer({ allowHalfOpen: true }, (socket) => {
-      this.#replicate(socket, logs, isInitiator).catch((error) => this.failures.push(error));
+      this.#replicate(socket, all, isInitiator).catch((error) => this.failures.push(error));
     });
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
@@ -251,7 +266,8 @@ export class OurPeer implements DrivenPeer {
   ): Promise<() => Promise<void>> {
     const socket = net.connect({ port, host: "127.0.0.1", allowHalfOpen: true });
     await once(socket, "connect");
-    const connection = await this.#replicate(socket, logs, isInitiator);
+    const cores = logs.map((log) => (log as OurLog).core);
+    const connection = await this.#replicate(socket, cores, isInitiator);
     return async () => {
       connection.abort();
       await connection.closed.catch(() => {});
@@ -260,7 +276,7 @@ export class OurPeer implements DrivenPeer {
 
   async #replicate(
     socket: net.Socket,
-    logs: readonly DrivenLog[],
+    all: readonly Replicated[],
     isInitiator: boolean,
   ): Promise<Connection> {
     const keys = runtime.crypto.keyPair(runtime.random.fill(new Uint8Array(32)));
@@ -270,7 +286,7 @@ export class OurPeer implements DrivenPeer {
       this.#connections.delete(connection)
     );
     await connection.opened;
-    for (const log of logs) (log as OurLog).core.replicate(connection);
+    for (const one of all) one.replicate(connection);
     return connection;
   }
 
@@ -280,6 +296,35 @@ export class OurPeer implements DrivenPeer {
     for (const connection of connections) connection.abort();
     await Promise.allSettled(connections.map((connection) => connection.closed));
     for (const log of this.#logs) await log.core.close();
+    for (const closing of this.#closing) await closing.close();
     for (const store of this.#stores) await store.close();
+  }
+}
+
+/** A store of logs of ours. */
+export class OurStore {
+  readonly #peer: OurPeer;
+  readonly #store: Corestore;
+
+  private constructor(peer: OurPeer, store: Corestore) {
+    this.#peer = peer;
+    this.#store = store;
+  }
+
+  /** A store in memory, which is closed with `peer`. */
+  static async open(peer: OurPeer, primaryKey: Uint8Array): Promise<OurStore> {
+    const store = await Corestore.open(new MemoryStore(), { primaryKey, runtime });
+    peer.adopt(store);
+    return new OurStore(peer, store);
+  }
+
+  /** A log of it, by name or key. */
+  async get(which: { readonly name: string } | { readonly key: string }): Promise<OurLog> {
+    return new OurLog(await this.#store.get(which));
+  }
+
+  /** Listens for peers to which all of the store is shown that they know of; returns the port. */
+  listen(): Promise<number> {
+    return this.#peer.serve([this.#store]);
   }
 }
