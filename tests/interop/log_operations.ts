@@ -32,6 +32,8 @@ const MAX_APPENDED = 40;
 const LARGE_BYTES = 300_000;
 /** Fetches that go on while the writer does the next thing. */
 const MAX_PENDING = 4;
+/** How often it is looked whether readers are connected. */
+const LOOK_MS = 200;
 
 /** The operations of a plan. */
 export function planOperations({ seed, readers, operations, isForking, isClearing }: Plan): Operation[] {
@@ -82,6 +84,9 @@ export class Play {
   readonly #partings: (() => Promise<void>)[] = [];
   /** Blocks that the writer has cleared: nobody can be sure to get them. */
   readonly #cleared = new Set<number>();
+  #isReconnecting = false;
+  /** How often a reader had to dial again. */
+  redials = 0;
 
   private constructor(
     writer: DrivenLog,
@@ -115,6 +120,35 @@ export class Play {
 
   async #connect(reader: number): Promise<void> {
     this.#partings[reader] = await this.#peers[reader]!.connect(this.#port, [this.#readers[reader]!]);
+  }
+
+  /**
+   * Does `work`, and meanwhile dials again for readers who have lost their connection, as a swarm does: a hypercore 11 cuts it
+   * when it truncates while it makes a proof.
+   */
+  async watch(work: () => Promise<void>): Promise<void> {
+    let isDone = false;
+    const alone = new Map<number, number>();
+    const look = async () => {
+      while (!isDone) {
+        await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+        for (const [at, reader] of this.#readers.entries()) {
+          if (isDone || this.#isReconnecting || (await reader.info()).peers > 0) alone.delete(at);
+          else alone.set(at, (alone.get(at) ?? 0) + 1);
+          if ((alone.get(at) ?? 0) < 3) continue;
+          alone.delete(at);
+          this.redials++;
+          await this.#connect(at);
+        }
+      }
+    };
+    const looking = look();
+    try {
+      await work();
+    } finally {
+      isDone = true;
+      await looking;
+    }
   }
 
   /** Does the operations in turn; what readers fetch goes on while the writer does the next thing. */
@@ -151,8 +185,10 @@ export class Play {
         await this.#writer.clear(operation.start, operation.end);
         return;
       case "reconnect":
+        this.#isReconnecting = true;
         await this.#partings[operation.reader]!();
         await this.#connect(operation.reader);
+        this.#isReconnecting = false;
         return;
       case "clear at reader":
         await this.#clearAtReader(this.#readers[operation.reader]!, operation.start, operation.end);
@@ -213,17 +249,20 @@ export class Play {
   }
 }
 
-/** Plays a plan, and tells the seed when it fails. */
+/** Plays a plan, and tells the seed when it fails. Returns how often a connection was lost that nobody had cut. */
 export async function playAtRandom(
   plan: Plan,
   writer: DrivenPeer,
   readers: readonly DrivenPeer[],
   settings: LogSettings = {},
-): Promise<void> {
+): Promise<number> {
   const play = await Play.open(writer, readers, settings);
   try {
-    await play.run(planOperations(plan));
-    await play.check();
+    await play.watch(async () => {
+      await play.run(planOperations(plan));
+      await play.check();
+    });
+    return play.redials;
   } catch (error) {
     throw new Error(`${JSON.stringify(plan)}: ${(error as Error).message}`, { cause: error });
   }

@@ -66,7 +66,8 @@ for (const { writer, readers, isForking } of CROWDS) {
     const peers = [writer, ...readers].map(peerOf);
     for (let seed = 0; seed < 6; seed++) {
       const plan = { seed, readers: readers.length, operations: 60, isForking, isClearing: false };
-      await playAtRandom(plan, peers[0]!, peers.slice(1));
+      const lost = await playAtRandom(plan, peers[0]!, peers.slice(1));
+      if (writer === "ours") assert.equal(lost, 0, "a connection with ours was lost");
     }
   };
   const what = isForking ? "forks and all" : "no forks";
