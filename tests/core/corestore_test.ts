@@ -203,7 +203,7 @@ test("a log that nobody uses is closed after a while, and opened anew when it is
   const rest = () => new Promise((resolve) => setImmediate(resolve));
   for (const [ms, count] of [[1000, 1], [1000, 1], [7000, 2]] as const) {
     await (await store.get({ name: "a" })).close();
-    clock.step(clock.now() + ms);
+    for (const until = clock.now() + ms; clock.step(until););
     await rest();
     const core = await store.get({ name: "a" });
     assert.equal(opened.length, count, `after ${ms} ms`);
