@@ -1,6 +1,6 @@
 /**
- * Does with hypercore 10 what it is told on standard input, `{folder, seed, isManifest, encryptionKey, steps}`, and says on
- * standard output what came of it: a JSON list, one element for each step `state`.
+ * Does with hypercore 10 what it is told on standard input, `{folders, seed, isManifest, encryptionKey, steps}`, and says on
+ * standard output what came of it: for each folder a list, with one element for each step `state`, and one for an error, the last.
  */
 import { createRequire } from "node:module";
 
@@ -15,14 +15,14 @@ const pattern = (size, n) =>
 
 let text = "";
 for await (const chunk of process.stdin) text += chunk;
-const { folder, seed, isManifest = false, encryptionKey, key, steps } = JSON.parse(text);
+const { folders, seed, isManifest = false, encryptionKey, key, steps } = JSON.parse(text);
 
 const keyPair = crypto.keyPair(Buffer.alloc(32, seed));
 const options = key ? {} : { keyPair, compat: !isManifest };
 if (isManifest && !key) options.manifest = { quorum: 1, signers: [{ publicKey: keyPair.publicKey }] };
 if (encryptionKey) options.encryptionKey = Buffer.from(encryptionKey, "hex");
 
-const open = async () => {
+const open = async (folder) => {
   const core = key ? new Hypercore(folder, Buffer.from(key, "hex"), options) : new Hypercore(folder, options);
   await core.ready();
   return core;
@@ -48,29 +48,31 @@ const state = async (core) => {
   };
 };
 
-const results = [];
-let core;
-for (const step of steps) {
+const run = async (folder) => {
+  const results = [];
+  let core;
   try {
-    core ??= await open();
-    if (step.append) await core.append(step.append.map(([size, n]) => pattern(size, n)));
-    if (step.truncate) await core.truncate(...step.truncate);
-    if (step.clear) await core.clear(...step.clear);
-    if (step.userData) {
-      const [name, value] = step.userData;
-      await core.setUserData(name, value === null ? null : Buffer.from(value, "hex"));
-    }
-    if (step.state) results.push(await state(core));
-    if (step.reopen) {
+    for (const step of steps) {
+      core ??= await open(folder);
+      if (step.append) await core.append(step.append.map(([size, n]) => pattern(size, n)));
+      if (step.truncate) await core.truncate(...step.truncate);
+      if (step.clear) await core.clear(...step.clear);
+      if (step.userData) {
+        const [name, value] = step.userData;
+        await core.setUserData(name, value === null ? null : Buffer.from(value, "hex"));
+      }
+      if (step.state) results.push(await state(core));
+      if (!step.reopen) continue;
       await core.close();
       core = undefined;
     }
   } catch (error) {
     results.push({ error: error.code ?? error.message });
-    await core?.close().catch(() => {});
-    core = undefined;
-    break;
   }
-}
-await core?.close();
-process.stdout.write(JSON.stringify(results));
+  await core?.close().catch(() => {});
+  return results;
+};
+
+const all = [];
+for (const folder of folders) all.push(await run(folder));
+process.stdout.write(JSON.stringify(all));
