@@ -22,8 +22,6 @@ import {
 
 /** Bytes of a node in the file `tree`. Source: hypercore 10.38.2, `lib/merkle-tree.js`. */
 export const NODE_BYTES = 40;
-/** Header frames that are kept: the last for each place. */
-const MAX_FRAMES = 2;
 
 /** The files of one log. */
 export interface LogFiles {
@@ -54,16 +52,41 @@ interface HeaderFrame {
   readonly bytes: Uint8Array;
 }
 
-/** What is decided and not on the disk. */
-class Pending {
-  /** Entries that a header has taken in since. They are written first, so that what is half written can be repeated. */
-  absorbed: Chain[] = [];
-  /** Entries behind the last header. */
-  tail: Chain[] = [];
-  readonly frames: HeaderFrame[] = [];
+/** Headers that are decided upon and not on the disk, and what they stand for in the other files. */
+class HeaderGroup {
+  /** How many. */
+  count = 0;
+  /** The last one for each place. */
+  frames: HeaderFrame[] = [];
+  /** Entries that they take in. They are written first, so that what is half written can be repeated. */
+  readonly absorbed: Chain[] = [];
   readonly nodes = new Map<number, TreeNode>();
   readonly pages = new Map<number, Uint8Array>();
   external: { readonly start: number; readonly bytes: Uint8Array } | undefined;
+
+  /** Adds what came after it. */
+  add({ count, frames, absorbed, nodes, pages, external }: HeaderGroup): void {
+    this.count += count;
+    for (const { slot, bytes } of frames) {
+      // What an earlier header left behind this one stays there, as if each had been written.
+      const before = this.frames.find((one) => one.slot === slot)?.bytes;
+      const rest = before?.subarray(Math.min(before.length, bytes.length)) ?? new Uint8Array(0);
+      const others = this.frames.filter((one) => one.slot !== slot);
+      this.frames = [...others, { slot, bytes: concat([bytes, rest]) }];
+    }
+    this.absorbed.push(...absorbed);
+    for (const [index, node] of nodes) this.nodes.set(index, node);
+    for (const [number, page] of pages) this.pages.set(number, page);
+    this.external = external ?? this.external;
+  }
+}
+
+/** What is decided and not on the disk. */
+class Pending {
+  /** See {@linkcode LogDisk.addHeader}. */
+  readonly groups: HeaderGroup[] = [];
+  /** Entries behind the last header. */
+  tail: Chain[] = [];
 }
 
 /** Writes the files of one log. */
@@ -80,6 +103,8 @@ export class LogDisk {
   #external: ExternalHeader | undefined;
   #isDataDirty = false;
   #pendingBytes = 0;
+  /** Whether a first header was decided upon and is not on its way to the disk. */
+  #isFresh: boolean;
   readonly #onNodes: (nodes: ReadonlyMap<number, TreeNode>) => void;
 
   /** `end` is behind the last entry that is valid; `onNodes` is told what the file `tree` has now. */
@@ -93,6 +118,7 @@ export class LogDisk {
     this.#diskBits = found?.bits;
     this.#diskEnd = found?.end ?? ENTRIES_START;
     this.#isTailClean = found === undefined;
+    this.#isFresh = found === undefined;
     this.#entryBytes = this.#diskEnd - ENTRIES_START;
     this.#external = found?.external;
     this.#onNodes = onNodes;
@@ -110,13 +136,13 @@ export class LogDisk {
 
   /** Whether nothing waits. */
   get isClean(): boolean {
-    const { tail, frames } = this.#pending;
-    return tail.length === 0 && frames.length === 0 && !this.#isDataDirty;
+    const { tail, groups } = this.#pending;
+    return tail.length === 0 && groups.length === 0 && !this.#isDataDirty;
   }
 
   /** Whether the next header must be on the disk before another one is decided upon. */
   get isUrgent(): boolean {
-    return this.#pending.external !== undefined;
+    return this.#pending.groups.some(({ external }) => external !== undefined);
   }
 
   /** Writes blocks, at once: they are where nothing is that anybody could still need. */
@@ -136,27 +162,39 @@ export class LogDisk {
     }
   }
 
-  /** Decides on a header, which takes in all entries so far, and on what it stands for in the other files. */
+  /**
+   * Decides on a header, which takes in all entries so far, and on what it stands for in the other files.
+   *
+   * Headers that wait are written as one, the last two of them in their places, if they are odd in number: then there is an order
+   * in which at any point either the old header counts, with all entries since, or the last one. Of an even number the last goes
+   * by itself. A new log has no old header; all of its first ones are one group.
+   */
   addHeader(
     header: V10Header,
     nodes: ReadonlyMap<number, TreeNode>,
     pages: ReadonlyMap<number, Uint8Array>,
   ): void {
-    const { frames, absorbed, tail } = this.#pending;
-    absorbed.push(...tail);
-    this.#pending.tail = [];
-    this.#entryBytes = 0;
-    for (const [index, node] of nodes) this.#pending.nodes.set(index, node);
-    for (const [number, page] of pages) this.#pending.pages.set(number, page);
-    this.#pendingBytes += 100 * nodes.size + PAGE_BYTES;
     this.#bits = flippedBits(this.#bits);
     const slot = activeSlot(this.#bits);
-    const frame = this.#encodeHeader(header, this.#bits[slot]);
-    // What an earlier header left behind this one stays there, as if each had been written.
-    const before = frames.findLast((one) => one.slot === slot)?.bytes;
-    const rest = before?.subarray(Math.min(before.length, frame.length)) ?? new Uint8Array(0);
-    frames.push({ slot, bytes: concat([frame, rest]) });
-    if (frames.length > MAX_FRAMES) frames.shift();
+    const group = new HeaderGroup();
+    group.count = 1;
+    group.frames.push({ slot, bytes: this.#encodeHeader(header, this.#bits[slot], group) });
+    group.absorbed.push(...this.#pending.tail);
+    for (const [index, node] of nodes) group.nodes.set(index, node);
+    for (const [number, page] of pages) group.pages.set(number, page);
+    this.#pending.tail = [];
+    this.#entryBytes = 0;
+    this.#pendingBytes += 100 * nodes.size + PAGE_BYTES;
+    const { groups } = this.#pending;
+    const [first, second] = groups;
+    if (first === undefined) groups.push(group);
+    else if (this.#isFresh) first.add(group);
+    else if (second === undefined) groups.push(group);
+    else {
+      first.add(second);
+      first.add(group);
+      groups.length = 1;
+    }
   }
 
   /**
@@ -167,12 +205,13 @@ export class LogDisk {
     const { oplog, data } = this.files;
     const pending = this.#pending;
     this.#pending = new Pending();
+    if (pending.groups.length > 0) this.#isFresh = false;
     this.#pendingBytes = 0;
     if (this.#isDataDirty) {
       this.#isDataDirty = false;
       yield [data];
     }
-    if (pending.frames.length > 0) yield* this.#writeHeaders(pending);
+    for (const group of pending.groups) yield* this.#writeHeaders(group);
     if (pending.tail.length === 0) return;
     this.#append(pending.tail);
     if (isDurable) yield [oplog];
@@ -189,7 +228,7 @@ export class LogDisk {
     yield [this.files.oplog];
   }
 
-  #encodeHeader(header: V10Header, bit: number): Uint8Array {
+  #encodeHeader(header: V10Header, bit: number, group: HeaderGroup): Uint8Array {
     let external = this.#external;
     if (external === undefined && v10Header.size(header) + 8 <= SLOT_BYTES) {
       return encodeFrame(v10Header, header, bit);
@@ -201,14 +240,13 @@ export class LogDisk {
       ? 0
       : Math.ceil((external.start + external.length) / SLOT_BYTES) * SLOT_BYTES;
     this.#external = { start, length: bytes.length };
-    this.#pending.external = { start, bytes };
+    group.external = { start, bytes };
     return encodeFrame(v10Header, this.#external, bit);
   }
 
-  *#writeHeaders({ absorbed, frames, nodes, pages, external }: Pending): Generator<Barrier> {
+  *#writeHeaders({ absorbed, frames, nodes, pages, external }: HeaderGroup): Generator<Barrier> {
     const { oplog, tree, bitfield, header } = this.files;
-    const isFresh = this.#diskBits === undefined;
-    if (absorbed.length > 0 && !isFresh) {
+    if (absorbed.length > 0 && this.#diskBits !== undefined) {
       this.#append(absorbed);
       yield [oplog];
     }
@@ -228,24 +266,21 @@ export class LogDisk {
       yield [oplog];
     }
     oplog.truncate(ENTRIES_START);
-    const before = this.#diskBits && activeSlot(this.#diskBits);
     this.#diskBits = this.#bitsAfter(frames);
-    // Where entries get the bit again that the old ones had, these must be gone first.
-    if (activeSlot(this.#diskBits) === before) yield [oplog];
     this.#diskEnd = ENTRIES_START;
     this.#isTailClean = true;
   }
 
   /**
-   * One or two headers, the last two that were decided upon, so that at any point there is one that counts and is whole.
+   * One or two headers, the last that were decided upon, so that at any point there is one that counts and is whole: the last one
+   * or the one from before.
    *
-   * The place that does not count goes first. Either its new bit makes it count; or the other one, which is written over where it
-   * stands, counts until it is torn, and then the first does; with all entries since the old header on the disk and ignored or
-   * repeated, as their bit has it. A new log has no old header: there the last one goes first, so that all is there at once.
+   * The place that does not count goes first, with the last header. Either its new bit makes it count at once; or its bit is as
+   * before, and the other place, which is then written over where it stands, counts until it is torn or has its new bit. The
+   * entries of the old header have the other bit than the new ones. In a new log nothing counts until the last header is there.
    */
   #inSafeOrder(frames: readonly HeaderFrame[]): readonly HeaderFrame[] {
-    if (this.#diskBits === undefined) return frames.toReversed();
-    return frames[0]!.slot === activeSlot(this.#diskBits) ? frames.toReversed() : frames;
+    return frames.toReversed();
   }
 
   /** The bits on the disk when `frames` were written; more may have been decided upon since. */

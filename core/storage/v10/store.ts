@@ -218,7 +218,7 @@ export class V10Store implements Store {
   #afterWrite(states: readonly LogState[]): MaybePromise<void> {
     if (this.durability === "none") return this.#commitNow(states);
     const full = states.filter(isFull);
-    if (full.length > 0) return this.#inLane(() => this.#commit(full));
+    if (full.length > 0) return this.#wait(() => this.#commit(full));
   }
 
   #commitNow(states: readonly LogState[]): void {

@@ -111,8 +111,8 @@ export class LogWriterForTests {
     return { fork: head.fork, length: head.length, byteLength, roots };
   }
 
-  /** Appends blocks as they are, in one batch. */
-  async append(blocks: readonly Uint8Array[]): Promise<void> {
+  /** Appends blocks as they are, in one batch, to which `more` may add. */
+  async append(blocks: readonly Uint8Array[], more: (batch: WriteBatch) => void = () => {}): Promise<void> {
     const tree = await this.tree();
     const stored = blocks.map((block, i) => this.#seal(tree.length + i, tree.fork, block));
     const next = new TreeBatch(wasm, tree);
@@ -126,6 +126,7 @@ export class LogWriterForTests {
         remoteContiguousLength: 0,
         recovering: false,
       });
+      more(batch);
     });
   }
 
