@@ -152,7 +152,7 @@ for (const [name, options] of KINDS) {
   }, { skip });
 }
 
-/** Where the blocks are that the steps have cleared, in bytes: ours stay in the file where the host has no way to give them back. */
+/** Where the blocks were that the steps have cleared, in bytes: ours stay in the file, since the host cannot give them back. */
 function clearedBytes(
   folder: string,
   options: WriterOptions,

@@ -6,7 +6,6 @@ import {
   type LogAuth,
   type LogHead,
   type LogHints,
-  type LogReader,
   type LogSnapshot,
   type LogStorage,
   MAX_BLOCK_INDEX,

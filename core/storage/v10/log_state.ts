@@ -1,25 +1,17 @@
 /**
  * One log in its files, as it is in memory: reads it, and makes changes in the order, and at the points, of the reference.
  */
-import { equals } from "../../../encoding/bytes.ts";
 import { StorageError } from "../../runtime/errors.ts";
 import type { CryptoProvider } from "../../runtime/crypto_provider.ts";
 import type { LogHead, StoredBlock, TreeNode } from "../storage.ts";
 import { BlockMap } from "./block_map.ts";
-import { type BlockRun, type Change, unsupported } from "./change.ts";
-import type { BitfieldUpdate, OplogEntry, TreeUpgrade, UserDatum } from "./entry.ts";
+import { type Change, unsupported } from "./change.ts";
+import type { BitfieldUpdate, TreeUpgrade } from "./entry.ts";
 import type { V10Header } from "./header.ts";
 import { type Barrier, LogDisk, type LogFiles, NODE_BYTES } from "./pending.ts";
-import { lastLeaf, offsetOf, rootsOf } from "./positions.ts";
-import {
-  cutTree,
-  findNode,
-  isBlank,
-  type LoadedLog,
-  loadLog,
-  updateContiguous,
-  withUserData,
-} from "./recovery.ts";
+import { copyNode, isSame, type Plan, planChange } from "./plan.ts";
+import { lastLeaf, offsetOf } from "./positions.ts";
+import { cutTree, findNode, type LoadedLog, loadLog, updateContiguous, withUserData } from "./recovery.ts";
 import type { SnapshotState } from "./snapshot.ts";
 
 /** Changes between two headers. Source: hypercore 10.38.2, `lib/core.js`. */
@@ -30,17 +22,6 @@ const MAX_ENTRY_BYTES = 65536;
 const MAX_CACHED_NODES = 4096;
 
 const NOTHING = new Uint8Array(0);
-
-/** A change with all that was worked out for it; nothing has happened yet. */
-interface Plan {
-  readonly change: Change;
-  readonly chain: readonly OplogEntry[];
-  readonly upgrade: TreeUpgrade | undefined;
-  readonly roots: readonly TreeNode[];
-  readonly placed: readonly { readonly offset: number; readonly run: BlockRun }[];
-  readonly userData: readonly UserDatum[];
-  readonly updates: readonly BitfieldUpdate[];
-}
 
 /** A log of a `V10Store`, read from its files, or new. */
 export class LogState {
@@ -174,31 +155,7 @@ export class LogState {
 
   /** Works out what a change means. @throws whatever is wrong with it; then nothing has happened. */
   plan(change: Change): Plan {
-    const { length } = this.header.tree;
-    this.#checkAuth(change);
-    const ancestors = Math.min(change.truncate ?? length, length);
-    const upgrade = this.#upgradeOf(change, ancestors);
-    const nodes = new Map(change.nodes.map((node) => [node.index, copyNode(node)]));
-    const find = (index: number) =>
-      nodes.get(index) ?? (this.#isCut(index, ancestors) ? undefined : this.#find(index));
-    const newLength = upgrade?.length ?? length;
-    const roots = upgrade === undefined ? this.#log.roots : findRoots(newLength, find);
-    const placed = change.runs.map((run) => place(run, newLength, roots, find));
-    const userData = this.#changedUserData(change.userData);
-    const updates: BitfieldUpdate[] = [];
-    if (change.truncate !== undefined) {
-      updates.push({ isDrop: true, start: ancestors, length: length - ancestors });
-    }
-    for (const { start, end } of change.clears) {
-      const last = Math.min(end, Math.max(length, start));
-      if (start < last) updates.push({ isDrop: true, start, length: last - start });
-    }
-    for (const { start, values } of change.runs) {
-      updates.push({ isDrop: false, start, length: values.length });
-    }
-    const treeNodes = nodes.size > 0 || upgrade !== undefined ? [...nodes.values()] : undefined;
-    const chain = chainOf(userData, treeNodes, upgrade, updates);
-    return { change, chain, upgrade, roots, placed, userData, updates };
+    return planChange(change, this.header, this.#log.roots, (index) => this.#find(index));
   }
 
   /** Makes a change that takes nothing away. @throws {StorageError} if the disk fails; then nothing has happened. */
@@ -336,55 +293,17 @@ export class LogState {
 
   #setAuth({ manifest, keyPair }: NonNullable<Change["auth"]>): boolean {
     const { header } = this.#log;
-    const isSame = same(manifest, header.manifest) &&
-      same(keyPair?.publicKey, header.keyPair?.publicKey) &&
-      same(keyPair?.secretKey, header.keyPair?.secretKey);
-    if (isSame) return false;
-    if (!same(manifest, header.manifest)) this.#isManifestNew = true;
+    const isUnchanged = isSame(manifest, header.manifest) &&
+      isSame(keyPair?.publicKey, header.keyPair?.publicKey) &&
+      isSame(keyPair?.secretKey, header.keyPair?.secretKey);
+    if (isUnchanged) return false;
+    if (!isSame(manifest, header.manifest)) this.#isManifestNew = true;
     this.#log.header = {
       ...header,
       manifest: manifest?.slice(),
       keyPair: keyPair && { publicKey: keyPair.publicKey.slice(), secretKey: keyPair.secretKey.slice() },
     };
     return true;
-  }
-
-  #checkAuth({ auth }: Change): void {
-    if (auth !== undefined && !equals(auth.key, this.header.key)) {
-      throw new TypeError("The key of a log cannot change: remove the log first");
-    }
-  }
-
-  #upgradeOf({ head, truncate }: Change, ancestors: number): TreeUpgrade | undefined {
-    const { tree } = this.header;
-    if (head === undefined) {
-      if (truncate === undefined) return undefined;
-      throw unsupported("a log that is cut and not signed anew", "set its head in the same batch");
-    }
-    const { fork, length, rootHash, signature } = head;
-    if (length < ancestors) {
-      throw unsupported(`a head of ${length} blocks over ${ancestors}`, "truncate the log in the same batch");
-    }
-    const isSame = fork === tree.fork && length === tree.length && equals(signature, tree.signature) &&
-      equals(rootHash, tree.rootHash);
-    return isSame && truncate === undefined
-      ? undefined
-      : { fork, ancestors, length, signature: signature.slice() };
-  }
-
-  #changedUserData(list: readonly UserDatum[]): UserDatum[] {
-    let current = this.header.userData;
-    return list.filter(({ key, value }) => {
-      const before = current.find((one) => one.key === key)?.value;
-      if (same(before, value)) return false;
-      current = withUserData(current, key, value);
-      return true;
-    });
-  }
-
-  /** Whether a cut to `ancestors` blocks takes a node away. */
-  #isCut(index: number, ancestors: number): boolean {
-    return ancestors < this.header.tree.length && lastLeaf(index) >= 2 * ancestors;
   }
 
   #find(index: number): TreeNode | undefined {
@@ -419,58 +338,4 @@ export class LogState {
     const text = `The log is damaged: ${what}. Clear the block, and fetch it again from its peers`;
     return new StorageError("STORE_CORRUPT", text);
   }
-}
-
-function same(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
-  return a === undefined || b === undefined ? a === b : equals(a, b);
-}
-
-function copyNode({ index, size, hash }: TreeNode): TreeNode {
-  return { index, size, hash: hash.slice() };
-}
-
-function findRoots(length: number, find: (index: number) => TreeNode | undefined): TreeNode[] {
-  return rootsOf(length).map((index) => {
-    const node = find(index);
-    if (node !== undefined && !isBlank(node)) return node;
-    throw unsupported(`${length} blocks without the root ${index}`, "put the nodes in the same batch");
-  });
-}
-
-function place(
-  run: BlockRun,
-  length: number,
-  roots: readonly TreeNode[],
-  find: (index: number) => TreeNode | undefined,
-): { offset: number; run: BlockRun } {
-  const { start, values } = run;
-  if (start + values.length > length) {
-    throw unsupported(`block ${start + values.length - 1} of ${length}`, "set the head in the same batch");
-  }
-  const offset = offsetOf(start, roots, find);
-  for (const [i, value] of values.entries()) {
-    const leaf = find(2 * (start + i));
-    if (leaf === undefined || offset === undefined) {
-      throw unsupported(`block ${start + i} without its nodes`, "put the nodes in the same batch");
-    }
-    if (leaf.size === value.length) continue;
-    throw new RangeError(`Block ${start + i} has ${value.length} bytes, but its node says ${leaf.size}`);
-  }
-  return { offset: offset!, run };
-}
-
-/** As few entries as can say it: each has room for one value of user data and one change of which blocks are held. */
-function chainOf(
-  userData: readonly UserDatum[],
-  treeNodes: readonly TreeNode[] | undefined,
-  treeUpgrade: TreeUpgrade | undefined,
-  updates: readonly BitfieldUpdate[],
-): OplogEntry[] {
-  const count = Math.max(userData.length, updates.length, treeNodes === undefined ? 0 : 1);
-  return Array.from({ length: count }, (_, i) => ({
-    userData: userData[i],
-    treeNodes: i === 0 ? treeNodes : undefined,
-    treeUpgrade: i === 0 ? treeUpgrade : undefined,
-    bitfield: updates[i],
-  }));
 }

@@ -6,7 +6,7 @@ import { discoveryKey as discoveryKeyOf } from "../../crypto/hash.ts";
 import type { CryptoProvider } from "../../runtime/crypto_provider.ts";
 import { HyphaError, StorageError, toError } from "../../runtime/errors.ts";
 import { GroupSync } from "../group_sync.ts";
-import type { Durability, MaybePromise, Store, StoreSize } from "../storage.ts";
+import type { Durability, LogStorage, MaybePromise, Store, StoreSize } from "../storage.ts";
 import { checkName, LogWriter, type WriteBatch } from "../write_batch.ts";
 import { type Change, changeOf, isDestructive, unsupported } from "./change.ts";
 import type { FileFolder } from "./files.ts";
@@ -18,8 +18,8 @@ import { type Barrier, LOG_FILES, logFiles } from "./pending.ts";
 export const PRIMARY_KEY_RECORD = "primaryKey";
 
 /**
- * How the folder is laid out: logs in `cores/`, as corestore 6 does it, or the files of one log in the folder itself, as hypercore 10
- * does it that is given a folder.
+ * How the folder is laid out: logs in `cores/`, as corestore 6 does it, or the files of one log in the folder itself, as hypercore
+ * 10 does it that is given a folder.
  */
 export type V10Layout = "corestore" | "single";
 
@@ -72,7 +72,7 @@ export class V10Store implements Store {
   }
 
   /** The log of a discovery key. @throws {TypeError} if the key has another length than 32. */
-  open(discoveryKey: Uint8Array): V10Log {
+  open(discoveryKey: Uint8Array): LogStorage {
     this.#checkOpen();
     if (discoveryKey.length !== 32) {
       throw new TypeError(`A discovery key has 32 bytes, not ${discoveryKey.length}`);
