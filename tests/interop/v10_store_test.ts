@@ -14,6 +14,7 @@ import { openV10Store } from "../../core/storage/mod.ts";
 import { test } from "../harness.ts";
 import { inFolder } from "../storage/support.ts";
 import { LogWriterForTests, type State, type Step, type WriterOptions } from "../storage/v10/writer.ts";
+import { recordedFolders, restore } from "../storage/v10/folders.ts";
 import { skip } from "./udx_support.ts";
 
 const script = fileURLToPath(new URL("./reference/v10_files.mjs", import.meta.url));
@@ -343,3 +344,24 @@ test("v10 files: an oplog of which a header or an entry is damaged is recovered 
     ]);
   });
 }, { skip });
+
+for (const recorded of recordedFolders.filter(({ name }) => name.startsWith("hypercore"))) {
+  test(`v10 files: a folder of ${recorded.name} goes on as with hypercore 10.38`, async () => {
+    await inFolder(async (folder) => {
+      const [a, b] = [join(folder, "a"), join(folder, "b")];
+      for (const copy of [a, b]) restore(recorded, copy);
+      const steps: Step[] = [
+        { state: true },
+        { append: [[8, 8]] },
+        { userData: ["more", "00"] },
+        { reopen: true },
+        { append: [[9, 9]] },
+        { truncate: [4] },
+        { append: [[7, 7], [6, 6]] },
+        { state: true },
+      ];
+      assert.deepEqual(await ours(a, { seed: 1 }, steps), theirs(b, { seed: 1 }, steps));
+      assertSameFiles(a, b, "after going on");
+    });
+  }, { skip });
+}
