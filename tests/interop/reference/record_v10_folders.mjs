@@ -1,5 +1,5 @@
 /**
- * Records `tests/vectors/v10_folders.json`: folders as hypercore 10.4.1, whose headers are of version 0, and corestore 6 leave them.
+ * Records `tests/vectors/v10_folders.json`: folders as hypercore 10.4.1, with headers of version 0, and corestore 6 leave them.
  * Neither is among the packages that are installed for the tests, so that its argument is a folder in which
  * `npm install hypercore@10.4.1 corestore@6.18.4` was run.
  */

@@ -15,6 +15,7 @@ import {
   SimulatedDisk,
   type Store,
   V10Store,
+  type V10StoreOptions,
   WriteBatch,
 } from "../../../core/storage/mod.ts";
 import { hex, pattern, unhex, wasm } from "../../crypto/support.ts";
@@ -24,6 +25,20 @@ import { recordedFolders, restore } from "./folders.ts";
 import { SimulatedFolder } from "./simulated_folder.ts";
 import { LogWriterForTests } from "./writer.ts";
 
+/** A store that is closed afterwards. */
+async function inStore<T>(
+  folder: string,
+  body: (store: V10Store) => Promise<T>,
+  options: V10StoreOptions = {},
+): Promise<T> {
+  const store = await openV10Store(folder, options);
+  try {
+    return await body(store);
+  } finally {
+    await store.close();
+  }
+}
+
 const block = (n: number) => pattern(40 + n, n);
 
 for (const recorded of recordedFolders) {
@@ -31,24 +46,25 @@ for (const recorded of recordedFolders) {
     await inFolder(async (folder) => {
       restore(recorded, folder);
       for (let round = 0; round < 2; round++) {
-        await using store = await openV10Store(folder);
-        const found: string[] = [];
-        for await (const key of store.list()) found.push(hex(key));
-        assert.deepEqual(found.toSorted(), recorded.logs.map((log) => log.discoveryKey).toSorted());
-        for (const wanted of recorded.logs) {
-          const log = await store.open(unhex(wanted.discoveryKey));
-          assert.equal(hex((await log.auth())!.key), wanted.key);
-          const head = (await log.head())!;
-          assert.deepEqual([head.length, head.fork], [wanted.length, wanted.fork]);
-          assert.equal(hex(head.rootHash), wanted.treeHash);
-          const blocks = await Promise.all(wanted.blocks.map((_, i) => log.block(i)));
-          assert.deepEqual(blocks.map((one) => one === undefined ? null : hex(one)), wanted.blocks);
-        }
-        const batch = new WriteBatch();
-        for (const { discoveryKey } of recorded.logs) {
-          batch.log(await store.open(unhex(discoveryKey))).setUserData("seen", Uint8Array.of(round + 1));
-        }
-        await store.write(batch);
+        await inStore(folder, async (store) => {
+          const found: string[] = [];
+          for await (const key of store.list()) found.push(hex(key));
+          assert.deepEqual(found.toSorted(), recorded.logs.map((log) => log.discoveryKey).toSorted());
+          for (const wanted of recorded.logs) {
+            const log = await store.open(unhex(wanted.discoveryKey));
+            assert.equal(hex((await log.auth())!.key), wanted.key);
+            const head = (await log.head())!;
+            assert.deepEqual([head.length, head.fork], [wanted.length, wanted.fork]);
+            assert.equal(hex(head.rootHash), wanted.treeHash);
+            const blocks = await Promise.all(wanted.blocks.map((_, i) => log.block(i)));
+            assert.deepEqual(blocks.map((one) => one === undefined ? null : hex(one)), wanted.blocks);
+          }
+          const batch = new WriteBatch();
+          for (const { discoveryKey } of recorded.logs) {
+            batch.log(await store.open(unhex(discoveryKey))).setUserData("seen", Uint8Array.of(round + 1));
+          }
+          await store.write(batch);
+        });
       }
     });
   });
@@ -58,13 +74,14 @@ test("v10: a log of the first releases goes on with its signatures, and is writt
   await inFolder(async (folder) => {
     restore(recordedFolders[1]!, folder);
     const state = async () => {
-      await using store = await openV10Store(folder);
-      const writer = await LogWriterForTests.open(store, { seed: 1 });
-      const head = (await writer.log.head())!;
-      const tree = new TreeBatch(wasm, await writer.tree());
-      assert.ok(writer.verifier.verify(tree, head.signature), "its signature is right");
-      await writer.append([block(1)]);
-      return head.length;
+      return await inStore(folder, async (store) => {
+        const writer = await LogWriterForTests.open(store, { seed: 1 });
+        const head = (await writer.log.head())!;
+        const tree = new TreeBatch(wasm, await writer.tree());
+        assert.ok(writer.verifier.verify(tree, head.signature), "its signature is right");
+        await writer.append([block(1)]);
+        return head.length;
+      });
     };
     const length = await state();
     for (let i = 1; i < 6; i++) assert.equal(await state(), length + i);
@@ -76,42 +93,40 @@ test("v10: logs lie where a corestore looks for them, and the primary key with t
   await inFolder(async (folder) => {
     const { key } = LogWriterForTests.keyOf({ seed: 1 });
     const name = hex(discoveryKey(wasm, key));
-    {
-      await using store = await openV10Store(folder);
+    await inStore(folder, async (store) => {
       assert.equal(await store.record(PRIMARY_KEY_RECORD), undefined);
       assert.deepEqual(await store.recordNames(""), []);
       store.write(new WriteBatch().setRecord(PRIMARY_KEY_RECORD, new Uint8Array(32).fill(9)));
       const writer = await LogWriterForTests.open(store, { seed: 1 });
       await writer.append([block(1)]);
       assert.deepEqual(await store.recordNames("prim"), [PRIMARY_KEY_RECORD]);
-    }
+    });
     assert.deepEqual([...readFileSync(join(folder, "primary-key"))], Array(32).fill(9));
     const path = join(folder, "cores", name.slice(0, 2), name.slice(2, 4), name);
     assert.deepEqual(readdirSync(path).toSorted(), ["bitfield", "data", "oplog", "tree"]);
-    await using store = await openV10Store(folder);
-    assert.deepEqual(await store.record(PRIMARY_KEY_RECORD), new Uint8Array(32).fill(9));
-    assert.ok((await store.size()).bytes > 8192);
-    assert.ok(await store.remove(unhex(name)) > 8192);
-    assert.ok(!existsSync(path));
+    await inStore(folder, async (store) => {
+      assert.deepEqual(await store.record(PRIMARY_KEY_RECORD), new Uint8Array(32).fill(9));
+      assert.ok((await store.size()).bytes > 8192);
+      assert.ok(await store.remove(unhex(name)) > 8192);
+      assert.ok(!existsSync(path));
+    });
   });
 });
 
 test("v10: a folder of one log holds that one, and is told from a corestore", async () => {
   await inFolder(async (folder) => {
     const single = join(folder, "single");
-    {
-      await using store = await openV10Store(single, { layout: "single" });
+    await inStore(single, async (store) => {
       await (await LogWriterForTests.open(store, { seed: 1 })).append([block(1)]);
       await assert.rejects(LogWriterForTests.open(store, { seed: 2 }), { code: "NOT_SUPPORTED" });
-    }
-    {
-      await using store = await openV10Store(single); // as it is found
+    }, { layout: "single" });
+    await inStore(single, async (store) => {
       const writer = await LogWriterForTests.open(store, { seed: 1 });
       assert.equal((await writer.state()).length, 1);
       const other = await store.open(new Uint8Array(32));
       assert.equal(await other.exists(), false);
       assert.equal(await store.record(PRIMARY_KEY_RECORD), undefined);
-    }
+    });
     await assert.rejects(openV10Store(single, { layout: "corestore" }), { code: "STORE_UNKNOWN" });
     mkdirSync(join(folder, "many", "cores"), { recursive: true });
     await assert.rejects(openV10Store(join(folder, "many"), { layout: "single" }), { code: "STORE_UNKNOWN" });
@@ -122,18 +137,19 @@ test("v10: a folder of one log holds that one, and is told from a corestore", as
 
 test("v10: opening a log that is not there, or only reading one, writes nothing", async () => {
   await inFolder(async (folder) => {
-    await using store = await openV10Store(folder);
-    for (let i = 0; i < 50; i++) {
-      const log = await store.open(new Uint8Array(32).fill(i));
-      assert.equal(await log.exists(), false);
-      assert.equal(
-        await log.head() ?? await log.hints() ?? await log.block(0) ?? await log.node(0),
-        undefined,
-      );
-      (await log.snapshot())[Symbol.dispose]();
-    }
-    assert.deepEqual(readdirSync(folder), ["hypha.lock"]);
-    assert.equal(statSync(join(folder, "hypha.lock")).size, 0);
+    await inStore(folder, async (store) => {
+      for (let i = 0; i < 50; i++) {
+        const log = await store.open(new Uint8Array(32).fill(i));
+        assert.equal(await log.exists(), false);
+        assert.equal(
+          await log.head() ?? await log.hints() ?? await log.block(0) ?? await log.node(0),
+          undefined,
+        );
+        (await log.snapshot())[Symbol.dispose]();
+      }
+      assert.deepEqual(readdirSync(folder), ["hypha.lock"]);
+      assert.equal(statSync(join(folder, "hypha.lock")).size, 0);
+    });
   });
 });
 
@@ -196,25 +212,27 @@ test("v10: what the files cannot hold is refused with advice, and nothing of the
 
 test("v10: a batch over two logs of which one cannot be written changes neither", async () => {
   await inFolder(async (folder) => {
-    await using store = await openV10Store(folder);
-    const [a, b] = [
-      await LogWriterForTests.open(store, { seed: 1 }),
-      await LogWriterForTests.open(store, { seed: 2 }),
-    ];
-    const batch = new WriteBatch();
-    batch.log(a.log).setUserData("u", Uint8Array.of(1));
-    batch.log(b.log).truncate(0);
-    await assert.rejects(async () => await store.write(batch), { code: "NOT_SUPPORTED" });
-    assert.equal(await a.log.userData("u"), undefined);
+    await inStore(folder, async (store) => {
+      const [a, b] = [
+        await LogWriterForTests.open(store, { seed: 1 }),
+        await LogWriterForTests.open(store, { seed: 2 }),
+      ];
+      const batch = new WriteBatch();
+      batch.log(a.log).setUserData("u", Uint8Array.of(1));
+      batch.log(b.log).truncate(0);
+      await assert.rejects(async () => await store.write(batch), { code: "NOT_SUPPORTED" });
+      assert.equal(await a.log.userData("u"), undefined);
+    });
   });
 });
 
 test("v10: many batches that nobody syncs do not pile up in memory", async () => {
   await inFolder(async (folder) => {
-    await using store = await openV10Store(folder, { layout: "single" });
-    const writer = await LogWriterForTests.open(store, { seed: 1 });
-    for (let i = 0; i < 4; i++) await writer.append(Array.from({ length: 20_000 }, () => Uint8Array.of(i)));
-    assert.ok(statSync(join(folder, "tree")).size > 40 * 80_000, "they are on their way to the disk");
+    await inStore(folder, async (store) => {
+      const writer = await LogWriterForTests.open(store, { seed: 1 });
+      for (let i = 0; i < 4; i++) await writer.append(Array.from({ length: 20_000 }, () => Uint8Array.of(i)));
+      assert.ok(statSync(join(folder, "tree")).size > 40 * 80_000, "they are on their way to the disk");
+    }, { layout: "single" });
   });
 });
 
@@ -235,7 +253,8 @@ test("v10: a second process is told that the store is in use, until the first is
     await assert.rejects(openV10Store(folder), { code: "STORE_IN_USE" });
     child.kill("SIGKILL");
     await Promise.all([exited, ended]);
-    await using store = await openV10Store(folder);
-    assert.equal((await (await LogWriterForTests.open(store, { seed: 1 })).state()).length, 1);
+    await inStore(folder, async (store) => {
+      assert.equal((await (await LogWriterForTests.open(store, { seed: 1 })).state()).length, 1);
+    });
   });
 });
