@@ -22,7 +22,7 @@ export interface RandomAccessFile {
 
 /** A folder of files. Paths are relative to it, with `/` between their parts. */
 export interface FileFolder {
-  /** The file at `path`, which need not exist; always the same one. */
+  /** The file at `path`, which need not exist. Only one of those that are handed out for a path may write. */
   file(path: string): RandomAccessFile;
   /** The names of what is in the folder at `path`, in no certain order; nothing if there is none. */
   names(path: string): string[];

@@ -9,6 +9,9 @@ import type { V10Header } from "./header.ts";
 import { lastLeaf, offsetOf, rootsOf } from "./positions.ts";
 import { isBlank, withUserData } from "./recovery.ts";
 
+/** Most nodes of an entry: what any array may have. */
+const MAX_NODES = 0x100000;
+
 /** A change with all that was worked out for it; nothing has happened yet. */
 export interface Plan {
   readonly change: Change;
@@ -51,6 +54,9 @@ export function planChange(
   const placed = change.runs.map((run) => place(run, newLength, newRoots, findNew));
   const userData = changedUserData(change, header);
   const updates = updatesOf(change, ancestors, length);
+  if (nodes.size > MAX_NODES) {
+    throw unsupported(`${nodes.size} nodes in one batch`, "write fewer blocks at once");
+  }
   const treeNodes = nodes.size > 0 || upgrade !== undefined ? [...nodes.values()] : undefined;
   const chain = chainOf(userData, treeNodes, upgrade, updates);
   return { change, chain, upgrade, roots: newRoots, placed, userData, updates };

@@ -134,8 +134,7 @@ class HostFolder implements FileFolder {
   readonly path: string;
   /** Whether what is written is to be safe before its file is closed. */
   readonly mustSync: boolean;
-  readonly #files = new Map<string, HostFile>();
-  /** Those that are open, the one that was used last at the end. */
+  /** Files that are open, the one that was used last at the end. */
   readonly #open = new Set<HostFile>();
   readonly #maxOpen: number;
   readonly #unlock: () => void;
@@ -149,12 +148,7 @@ class HostFolder implements FileFolder {
   }
 
   file(path: string): HostFile {
-    let file = this.#files.get(path);
-    if (file === undefined) {
-      file = new HostFile(this, path);
-      this.#files.set(path, file);
-    }
-    return file;
+    return new HostFile(this, path);
   }
 
   names(path: string): string[] {
@@ -168,17 +162,14 @@ class HostFolder implements FileFolder {
 
   remove(path: string): void {
     const full = `${this.path}/${path}`;
-    for (const [name, file] of this.#files) {
-      if (name !== path && !(path.endsWith("/") && name.startsWith(path))) continue;
-      file.close();
-      this.#files.delete(name);
+    for (const file of [...this.#open]) {
+      if (file.path === full || (path.endsWith("/") && file.path.startsWith(full))) file.close();
     }
     run(full, "WRITE_FAILED", () => this.fs.rmSync(full, { recursive: true, force: true }));
   }
 
   close(): void {
     for (const file of [...this.#open]) file.close();
-    this.#files.clear();
     this.#unlock();
   }
 
@@ -201,7 +192,7 @@ class HostFolder implements FileFolder {
 /** A file of the host. */
 class HostFile implements RandomAccessFile {
   readonly #folder: HostFolder;
-  readonly #path: string;
+  readonly path: string;
   #descriptor: number | undefined;
   #size: number | undefined;
   #isNew = false;
@@ -210,7 +201,7 @@ class HostFile implements RandomAccessFile {
 
   constructor(folder: HostFolder, path: string) {
     this.#folder = folder;
-    this.#path = `${folder.path}/${path}`;
+    this.path = `${folder.path}/${path}`;
   }
 
   /** Whether a sync is under way, so that it may not be closed. */
@@ -223,7 +214,7 @@ class HostFile implements RandomAccessFile {
     const descriptor = this.#use("r+");
     return this.#size = descriptor === undefined
       ? 0
-      : run(this.#path, "READ_FAILED", () => this.#folder.fs.fstatSync(descriptor).size);
+      : run(this.path, "READ_FAILED", () => this.#folder.fs.fstatSync(descriptor).size);
   }
 
   read(offset: number, length: number): Uint8Array {
@@ -231,7 +222,7 @@ class HostFile implements RandomAccessFile {
     const bytes = new Uint8Array(available);
     if (available === 0) return bytes;
     const descriptor = this.#use("r+")!;
-    return run(this.#path, "READ_FAILED", () => {
+    return run(this.path, "READ_FAILED", () => {
       for (let at = 0; at < available;) {
         const count = this.#folder.fs.readSync(descriptor, bytes, at, available - at, offset + at);
         if (count === 0) return bytes.subarray(0, at);
@@ -244,7 +235,7 @@ class HostFile implements RandomAccessFile {
   write(offset: number, bytes: Uint8Array): void {
     const descriptor = this.#use("w")!;
     this.#isDirty = true;
-    run(this.#path, "WRITE_FAILED", () => {
+    run(this.path, "WRITE_FAILED", () => {
       for (let at = 0; at < bytes.length;) {
         at += this.#folder.fs.writeSync(descriptor, bytes, at, bytes.length - at, offset + at);
       }
@@ -255,7 +246,7 @@ class HostFile implements RandomAccessFile {
   truncate(size: number): void {
     const descriptor = this.#use("w")!;
     this.#isDirty = true;
-    run(this.#path, "WRITE_FAILED", () => this.#folder.fs.ftruncateSync(descriptor, size));
+    run(this.path, "WRITE_FAILED", () => this.#folder.fs.ftruncateSync(descriptor, size));
     this.#size = size;
   }
 
@@ -270,7 +261,7 @@ class HostFile implements RandomAccessFile {
       });
       if (this.#isNew) this.#syncFolders();
     } catch (error) {
-      throw toStorageError(error, this.#path, "WRITE_FAILED");
+      throw toStorageError(error, this.path, "WRITE_FAILED");
     } finally {
       this.#syncs--;
     }
@@ -282,7 +273,7 @@ class HostFile implements RandomAccessFile {
     if (descriptor === undefined) return;
     this.#descriptor = undefined;
     this.#folder.closed(this);
-    run(this.#path, "WRITE_FAILED", () => {
+    run(this.path, "WRITE_FAILED", () => {
       // An error of the disk that comes after it is closed nobody would hear of.
       if (this.#isDirty && this.#folder.mustSync) this.#folder.fs.fdatasyncSync(descriptor);
       this.#isDirty = false;
@@ -302,22 +293,22 @@ class HostFile implements RandomAccessFile {
 
   #openIt(mode: "r+" | "w"): number | undefined {
     try {
-      return this.#folder.fs.openSync(this.#path, "r+");
+      return this.#folder.fs.openSync(this.path, "r+");
     } catch (error) {
-      if (!isMissing(error)) throw toStorageError(error, this.#path, "READ_FAILED");
+      if (!isMissing(error)) throw toStorageError(error, this.path, "READ_FAILED");
       if (mode === "r+") return undefined;
     }
-    return run(this.#path, "WRITE_FAILED", () => {
-      this.#folder.fs.mkdirSync(parentOf(this.#path), { recursive: true });
+    return run(this.path, "WRITE_FAILED", () => {
+      this.#folder.fs.mkdirSync(parentOf(this.path), { recursive: true });
       this.#isNew = true;
-      return this.#folder.fs.openSync(this.#path, "w+");
+      return this.#folder.fs.openSync(this.path, "w+");
     });
   }
 
   /** A new file is only found again if its folder knows of it, and that one's folder of that. */
   #syncFolders(): void {
     this.#isNew = false;
-    for (let path = parentOf(this.#path); path.startsWith(this.#folder.path); path = parentOf(path)) {
+    for (let path = parentOf(this.path); path.startsWith(this.#folder.path); path = parentOf(path)) {
       const descriptor = this.#folder.fs.openSync(path, "r");
       try {
         this.#folder.fs.fsyncSync(descriptor);

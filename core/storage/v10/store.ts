@@ -9,7 +9,7 @@ import { GroupSync } from "../group_sync.ts";
 import type { Durability, LogStorage, MaybePromise, Store, StoreSize } from "../storage.ts";
 import { checkName, LogWriter, type WriteBatch } from "../write_batch.ts";
 import { type Change, changeOf, isDestructive, unsupported } from "./change.ts";
-import type { FileFolder } from "./files.ts";
+import type { FileFolder, RandomAccessFile } from "./files.ts";
 import { V10Log } from "./log.ts";
 import { LogState } from "./log_state.ts";
 import { type Barrier, LOG_FILES, logFiles } from "./pending.ts";
@@ -55,6 +55,7 @@ export class V10Store implements Store {
   /** What `sync` waits for. */
   readonly durability: Durability;
   readonly #config: V10StoreConfig;
+  readonly #primaryKey: RandomAccessFile;
   readonly #logs = new Map<string, LogState>();
   readonly #group: GroupSync;
   /** Ends when all that came before in it has: commits, and batches that have to wait. */
@@ -68,6 +69,7 @@ export class V10Store implements Store {
   constructor(config: V10StoreConfig) {
     this.#config = config;
     this.durability = config.durability;
+    this.#primaryKey = config.folder.file(PRIMARY_KEY_FILE);
     this.#group = new GroupSync(() => this.#inLane(() => this.#commitAll()));
   }
 
@@ -85,10 +87,7 @@ export class V10Store implements Store {
     this.#checkOpen();
     const names = new Set(this.#logs.keys());
     for (const name of this.#namesOnDisk()) names.add(name);
-    for (const name of names) {
-      const key = fromHex(name);
-      if (this.#find(key) !== undefined) yield key;
-    }
+    for (const name of names) if (this.#logs.has(name) || this.#isOnDisk(name)) yield fromHex(name);
   }
 
   /** A record: there is one, {@linkcode PRIMARY_KEY_RECORD}, and only where logs are in `cores/`. */
@@ -96,7 +95,7 @@ export class V10Store implements Store {
     this.#checkOpen();
     checkName(name);
     if (name !== PRIMARY_KEY_RECORD || this.#config.layout === "single") return undefined;
-    const bytes = this.#config.folder.file(PRIMARY_KEY_FILE).read(0, PRIMARY_KEY_BYTES);
+    const bytes = this.#primaryKey.read(0, PRIMARY_KEY_BYTES);
     return bytes.length === PRIMARY_KEY_BYTES ? bytes : undefined;
   }
 
@@ -211,7 +210,7 @@ export class V10Store implements Store {
       state.plan(change);
       return { state, change, writer, name: toHex(discoveryKey) };
     });
-    if (record !== undefined) this.#config.folder.file(PRIMARY_KEY_FILE).write(0, record);
+    if (record !== undefined) this.#primaryKey.write(0, record);
     return prepared;
   }
 
@@ -233,7 +232,7 @@ export class V10Store implements Store {
     await this.#commit([...this.#logs.values()]);
     this.#forgetIdle();
     if (this.durability === "full" && this.#config.layout === "corestore") {
-      await this.#config.folder.file(PRIMARY_KEY_FILE).sync();
+      await this.#primaryKey.sync();
     }
   }
 
@@ -271,9 +270,11 @@ export class V10Store implements Store {
     const known = this.#logs.get(name);
     if (known !== undefined || this.#removed.has(name)) return known;
     const { folder, crypto, layout } = this.#config;
+    if (layout === "single" && this.#logs.size > 0) return undefined;
     const state = LogState.load(logFiles(folder, this.#pathOf(discoveryKey)), crypto, name);
     if (state === undefined) return undefined;
     if (layout === "single" && toHex(discoveryKeyOf(crypto, state.header.key)) !== name) return undefined;
+    this.#forgetIdle();
     this.#logs.set(name, state);
     return state;
   }
@@ -295,6 +296,11 @@ export class V10Store implements Store {
       if (value?.length !== PRIMARY_KEY_BYTES) throw new RangeError("A primary key has 32 bytes, and stays");
     }
     return records.at(-1)?.value;
+  }
+
+  #isOnDisk(name: string): boolean {
+    const path = this.#pathOf(fromHex(name));
+    return !this.#removed.has(name) && this.#config.folder.file(`${path}oplog`).size() > 0;
   }
 
   #pathOf(discoveryKey: Uint8Array): string {
@@ -366,11 +372,13 @@ function isFull(state: LogState): boolean {
 /** One writer for each log, whatever it was named by. */
 function mergedWriters({ logs }: WriteBatch): LogWriter[] {
   const merged = new Map<string, LogWriter>();
-  for (const { address, operations } of logs) {
+  for (const writer of logs) {
+    const { address, operations } = writer;
     const name = `${toHex(address.discoveryKey)} ${address.overlayName ?? ""}`;
-    const writer = merged.get(name) ?? new LogWriter(address);
-    writer.operations.push(...operations);
-    merged.set(name, writer);
+    const before = merged.get(name);
+    merged.set(name, before === undefined ? writer : new LogWriter(address));
+    if (before === undefined) continue;
+    for (const one of [...before.operations, ...operations]) merged.get(name)!.operations.push(one);
   }
   return [...merged.values()];
 }
