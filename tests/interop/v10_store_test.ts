@@ -10,7 +10,16 @@ import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { SeededRandom } from "../../core/runtime/virtual.ts";
-import { openV10Store } from "../../core/storage/mod.ts";
+import { discoveryKey } from "../../core/crypto/hash.ts";
+import { defaultManifest, manifest } from "../../core/log/manifest.ts";
+import { missingNodes } from "../../core/log/merkle_tree.ts";
+import type { ProofRequest } from "../../core/log/proof.ts";
+import { logData } from "../../core/log/proof_messages.ts";
+import { verifyProof, verifySubtree } from "../../core/log/verify_proof.ts";
+import { openV10Store, WriteBatch } from "../../core/storage/mod.ts";
+import { encode } from "../../encoding/codec.ts";
+import { hex, wasm } from "../crypto/support.ts";
+import { keyPairOf, Reader, Writer } from "../log/signed_log.ts";
 import { test } from "../harness.ts";
 import { inFolder } from "../storage/support.ts";
 import { LogWriterForTests, type State, type Step, type WriterOptions } from "../storage/v10/writer.ts";
@@ -20,15 +29,25 @@ import { skip } from "./udx_support.ts";
 const script = fileURLToPath(new URL("./reference/v10_files.mjs", import.meta.url));
 const FILES = ["oplog", "tree", "bitfield", "data", "header"];
 
+/** A step of the reference, which may also be a proof to verify, in hexadecimal digits. */
+type TheirStep = Step & { readonly proof?: string };
 type Result = State | { readonly error: string };
 
 /** Does the steps with hypercore 10. */
-function theirs(folder: string, options: WriterOptions, steps: readonly Step[]): Result[] {
+function theirs(
+  folder: string,
+  options: WriterOptions | { key: string },
+  steps: readonly TheirStep[],
+): Result[] {
   return theirsInAll([folder], options, steps)[0]!;
 }
 
 /** Does the steps with hypercore 10 in each of the folders. */
-function theirsInAll(folders: readonly string[], options: WriterOptions, steps: readonly Step[]): Result[][] {
+function theirsInAll(
+  folders: readonly string[],
+  options: WriterOptions | { key: string },
+  steps: readonly TheirStep[],
+): Result[][] {
   const input = JSON.stringify({ folders, ...options, steps });
   const { stdout, status } = spawnSync("node", [script], {
     input,
@@ -364,4 +383,59 @@ for (const recorded of recordedFolders.filter(({ name }) => name.startsWith("hyp
       assertSameFiles(a, b, "after going on");
     });
   }, { skip });
+}
+
+test("v10 files: a log that is fetched by proofs leaves the same bytes as hypercore 10's", async () => {
+  await inFolder(async (folder) => {
+    const [a, b] = [join(folder, "a"), join(folder, "b")];
+    const remote = new Writer(defaultManifest(keyPairOf(1).publicKey));
+    const reader = new Reader(remote.verifier);
+    const { key } = remote.verifier;
+    const steps: TheirStep[] = [];
+    const store = await openV10Store(a, { layout: "single" });
+    const log = await store.open(discoveryKey(wasm, key));
+    await store.write(fill((batch) => void batch.log(log).setAuth({ key, flags: 0 })));
+    const fetch = async (request: ProofRequest, isManifestWanted: boolean) => {
+      const { manifest: _, ...answer } = await remote.answer(request);
+      const data = isManifestWanted ? { ...answer, manifest: remote.verifier.manifest } : answer;
+      steps.push({ proof: hex(encode(logData, data)) });
+      const verified = await verifyProof(reader.known, data);
+      reader.apply(verified);
+      const { tree, signature, block } = verified;
+      await store.write(fill((batch) => {
+        const writer = batch.log(log);
+        for (const node of tree.nodes) writer.putNode(node);
+        // The reference stores once more the node that it has checked the proof against.
+        const { root } = verifySubtree(wasm, data);
+        if (root !== undefined) writer.putNode(root);
+        if (block) writer.putBlock(block.index, block.value);
+        if (isManifestWanted) {
+          writer.setAuth({ key, flags: 0, manifest: encode(manifest, remote.verifier.manifest) });
+        }
+        if (signature === undefined) return;
+        const { fork, length } = tree;
+        writer.setHead({ fork, length, signature, rootHash: tree.hash(), flags: 0, timestamp: 0 });
+      }));
+    };
+    const random = new SeededRandom(3);
+    for (let round = 0; round < 4; round++) {
+      const start = remote.tree.length;
+      remote.write(1 + random.below(30));
+      await fetch({ upgrade: { start, length: remote.tree.length - start } }, round === 0);
+      for (let i = 0; i < 9; i++) {
+        const index = random.below(remote.tree.length);
+        const nodes = await missingNodes(reader.reader, reader.tree, 2 * index);
+        await fetch({ block: { index, nodes } }, false);
+      }
+    }
+    await store.close();
+    theirs(b, { key: hex(key) }, steps);
+    assertSameFiles(a, b, "after proofs");
+  });
+}, { skip });
+
+function fill(body: (batch: WriteBatch) => void): WriteBatch {
+  const batch = new WriteBatch();
+  body(batch);
+  return batch;
 }

@@ -1,13 +1,15 @@
 /**
- * Does with hypercore 10 what it is told on standard input, `{folders, seed, isManifest, encryptionKey, steps}`, and says on
- * standard output what came of it: for each folder a list, with one element for each step `state`, and one for an error, the last.
+ * Does with hypercore 10 what it is told on standard input, `{folders, seed, isManifest, encryptionKey, steps}`, or `key` in place of
+ * `seed` for a log of somebody else, and says on standard output what came of it: for each folder a list, with one element for each step `state`, and one for an error, the last.
  */
 import { createRequire } from "node:module";
 
 const require = createRequire(import.meta.url);
 const b4a = require("b4a");
 const crypto = require("hypercore-crypto");
+const c = require("compact-encoding");
 const Hypercore = require("hypercore-10");
+const { wire } = require("hypercore-10/lib/messages.js");
 
 /** The block that tests call (size, n). */
 const pattern = (size, n) =>
@@ -61,6 +63,7 @@ const run = async (folder) => {
         const [name, value] = step.userData;
         await core.setUserData(name, value === null ? null : Buffer.from(value, "hex"));
       }
+      if (step.proof) await core.core.verify(c.decode(wire.data, Buffer.from(step.proof, "hex")), null);
       if (step.state) results.push(await state(core));
       if (!step.reopen) continue;
       await core.close();
