@@ -43,6 +43,7 @@ export {
   MAX_NAME_LENGTH,
   MAX_VALUE_BYTES,
   type MaybePromise,
+  PRIMARY_KEY_RECORD,
   type Store,
   type StoredBlock,
   type StoreSize,
