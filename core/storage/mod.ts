@@ -51,5 +51,5 @@ export {
 } from "./storage.ts";
 export type { FileFolder, RandomAccessFile } from "./v10/files.ts";
 export { openV10Store, type V10StoreOptions } from "./v10/random_access.ts";
-export { PRIMARY_KEY_RECORD, type V10Layout, V10Store, type V10StoreConfig } from "./v10/store.ts";
+export { type V10Layout, V10Store, type V10StoreConfig } from "./v10/store.ts";
 export { type LogOperation, LogWriter, WriteBatch } from "./write_batch.ts";

@@ -6,16 +6,20 @@ import { discoveryKey as discoveryKeyOf } from "../../crypto/hash.ts";
 import type { CryptoProvider } from "../../runtime/crypto_provider.ts";
 import { HyphaError, StorageError, toError } from "../../runtime/errors.ts";
 import { GroupSync } from "../group_sync.ts";
-import type { Durability, LogStorage, MaybePromise, Store, StoreSize } from "../storage.ts";
+import {
+  type Durability,
+  type LogStorage,
+  type MaybePromise,
+  PRIMARY_KEY_RECORD,
+  type Store,
+  type StoreSize,
+} from "../storage.ts";
 import { checkName, LogWriter, type WriteBatch } from "../write_batch.ts";
 import { type Change, changeOf, isDestructive, unsupported } from "./change.ts";
 import type { FileFolder, RandomAccessFile } from "./files.ts";
 import { V10Log } from "./log.ts";
 import { LogState } from "./log_state.ts";
 import { type Barrier, LOG_FILES, logFiles } from "./pending.ts";
-
-/** The only record that a store of hypercore 10 has: 32 bytes from which a corestore makes the keys of its logs. */
-export const PRIMARY_KEY_RECORD = "primaryKey";
 
 /**
  * How the folder is laid out: logs in `cores/`, as corestore 6 does it, or the files of one log in the folder itself, as hypercore
