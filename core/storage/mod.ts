@@ -49,4 +49,7 @@ export {
   type StoreSize,
   type TreeNode,
 } from "./storage.ts";
+export type { FileFolder, RandomAccessFile } from "./v10/files.ts";
+export { openV10Store, type V10StoreOptions } from "./v10/random_access.ts";
+export { type V10Layout, V10Store, type V10StoreConfig } from "./v10/store.ts";
 export { type LogOperation, LogWriter, WriteBatch } from "./write_batch.ts";
