@@ -410,9 +410,11 @@ export class Replicator {
 
   /** Tells peers of news of the log. */
   #tell(): void {
-    if (this.#isLogChanged) this.#refreshSyncs();
+    const news = this.#news.take();
+    // Blocks bring nodes, and with them the roots of those who are behind.
+    if (this.#isLogChanged || news.length > 0) this.#refreshSyncs();
     this.#isLogChanged = false;
-    for (const { start, end, isHeld } of this.#news.take()) {
+    for (const { start, end, isHeld } of news) {
       for (const peer of this.#peers) if (!this.#log.isFrozen) peer.announce(start, end, isHeld);
     }
   }

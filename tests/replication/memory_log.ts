@@ -161,14 +161,13 @@ export class MemoryReplica implements ReplicatedLog {
   }
 
   beginReorg(proof: VerifiedProof): Promise<ForkSearch> {
-    this.#reorg = proof;
     return ForkSearch.begin(this.runtime.crypto, (index) => this.stored.get(index), this.tree, proof);
   }
 
   async commitReorg(search: ForkSearch): Promise<void> {
     const batch = await search.finish();
     if (batch === undefined) throw new ProtocolError("INVALID_OPERATION", "no roots");
-    this.#commit(batch, this.#reorg!.signature);
+    this.#commit(batch, search.signature);
   }
 
   async freeze(): Promise<void> {
@@ -179,8 +178,6 @@ export class MemoryReplica implements ReplicatedLog {
     this.#observers.add(observer);
     return () => this.#observers.delete(observer);
   }
-
-  #reorg: VerifiedProof | undefined;
 
   #checkLoose(loose: TreeNode): void {
     const node = loose.index > 2 * this.tree.length ? undefined : this.stored.get(loose.index);
