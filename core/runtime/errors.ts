@@ -53,6 +53,7 @@ export type ErrorCode =
   | "TRY_LATER"
   | "WRONG_PEER"
   // the disk
+  | "NOT_SUPPORTED"
   | "READ_FAILED"
   | "STORE_CLOSED"
   | "STORE_CORRUPT"
