@@ -73,3 +73,21 @@ export type {
   MessageOptions,
 } from "./stream/channel.ts";
 export { fromNodeDuplex, toNodeDuplex } from "./stream/node_duplex.ts";
+
+// Stores
+export {
+  type LogCheck,
+  type LogStatistics,
+  statStore,
+  type VerifyOptions,
+  verifyStore,
+} from "./store_check.ts";
+export {
+  type CopyOptions,
+  type CopyProgress,
+  type CopyReport,
+  copyStore,
+  type LogReport,
+  type LogVerdict,
+  type RecordVerdict,
+} from "./store_copy.ts";

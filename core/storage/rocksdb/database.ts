@@ -147,7 +147,7 @@ export class RocksDatabase {
   /** The latest of what the sources say about each key, by key. */
   *#merge(start: Uint8Array, end: Uint8Array | undefined): Generator<Entry> {
     const isWithin = ({ key }: Entry) => end === undefined || compare(key, end) < 0;
-    let heads: { readonly entry: Entry; readonly rest: Iterator<Entry> }[] = [];
+    const heads: { entry: Entry; readonly rest: Iterator<Entry> }[] = [];
     for (const source of this.#sources) {
       const rest = source.entries(start, end);
       const { value, done } = rest.next();
@@ -155,20 +155,23 @@ export class RocksDatabase {
     }
     while (heads.length > 0) {
       let best = heads[0]!.entry;
-      for (const { entry } of heads) {
+      for (let i = 1; i < heads.length; i++) {
+        const { entry } = heads[i]!;
         const order = compare(entry.key, best.key);
         if (order < 0 || (order === 0 && entry.sequence > best.sequence)) best = entry;
       }
       yield best;
-      heads = heads.flatMap(({ entry, rest }) => {
-        let next = entry;
-        while (equals(next.key, best.key)) {
-          const { value, done } = rest.next();
-          if (done === true || !isWithin(value)) return [];
-          next = value;
+      for (let i = heads.length - 1; i >= 0; i--) {
+        const head = heads[i]!;
+        while (equals(head.entry.key, best.key)) {
+          const { value, done } = head.rest.next();
+          if (done === true || !isWithin(value)) {
+            heads.splice(i, 1);
+            break;
+          }
+          head.entry = value;
         }
-        return [{ entry: next, rest }];
-      });
+      }
     }
   }
 

@@ -16,7 +16,6 @@ const CHUNK_BYTES: number = 16 * BLOCK_BYTES;
 
 const FULL = 1;
 const FIRST = 2;
-const MIDDLE = 3;
 const LAST = 4;
 /** Added to the four above where a file is used again. */
 const RECYCLABLE = 4;

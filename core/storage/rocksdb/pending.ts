@@ -1,7 +1,7 @@
 /**
  * What is in the logs of a database and not yet in its tables.
  */
-import { compare } from "../../../encoding/bytes.ts";
+import { compare, Slab } from "../../../encoding/bytes.ts";
 import { DecodeError } from "../../../encoding/codec.ts";
 import { BlockCache } from "./block_cache.ts";
 import { type BatchRecord, decodeBatch } from "./batch.ts";
@@ -48,10 +48,11 @@ export class PendingChanges {
   constructor(files: OpenFiles, numbers: readonly number[], id: number) {
     this.#files = files;
     const entries: PendingEntry[] = [];
+    const slab = new Slab();
     const deletions: RangeDeletion[] = [];
     for (const number of numbers) {
       const name = logName(number);
-      const isCut = readChanges(files, name, number, id, entries, deletions);
+      const isCut = readChanges(files, name, number, id, slab, entries, deletions);
       if (isCut && number !== numbers.at(-1)) {
         throw damaged(name, files.get(name).size, "the log is cut short, and others follow");
       }
@@ -102,6 +103,7 @@ function readChanges(
   name: string,
   number: number,
   id: number,
+  slab: Slab,
   entries: PendingEntry[],
   deletions: RangeDeletion[],
 ): boolean {
@@ -116,7 +118,12 @@ function readChanges(
         const { key, value, sequence, type } = change;
         if (type === VALUE_TYPES.rangeDeletion) {
           deletions.push({ start: key.slice(), end: value.slice(), sequence });
-        } else entries.push({ key: key.slice(), sequence, type, value: keep(change, name, offset) });
+        } else {entries.push({
+            key: copy(slab, key),
+            sequence,
+            type,
+            value: keep(slab, change, name, offset),
+          });}
       }
     } catch (error) {
       if (error instanceof DecodeError) throw damaged(name, offset, error.message, error);
@@ -125,7 +132,19 @@ function readChanges(
   }
 }
 
-function keep({ value, valueOffset }: BatchRecord, file: string, record: number): Uint8Array | ValuePlace {
-  if (value.length <= MAX_KEPT_BYTES) return value.slice();
+function keep(
+  slab: Slab,
+  { value, valueOffset }: BatchRecord,
+  file: string,
+  record: number,
+): Uint8Array | ValuePlace {
+  if (value.length <= MAX_KEPT_BYTES) return copy(slab, value);
   return { file, record, start: valueOffset, length: value.length };
+}
+
+/** A copy among others: hundreds of thousands of small arrays, each with memory of its own, keep the collector busy. */
+function copy(slab: Slab, bytes: Uint8Array): Uint8Array {
+  const copied = slab.alloc(bytes.length);
+  copied.set(bytes);
+  return copied;
 }

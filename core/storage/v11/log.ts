@@ -108,7 +108,18 @@ export class V11Log implements LogStorage {
   }
 
   nodes(indexes: readonly number[]): (TreeNode | undefined)[] {
-    return indexes.map((index) => this.node(index));
+    const [from, to] = [Math.min(...indexes), Math.max(...indexes) + 1];
+    const place = this.#find();
+    if (place === undefined || place.dependencies.length > 0 || !isDense(indexes, from, to)) {
+      return indexes.map((index) => this.node(index));
+    }
+    const found = new Map<number, TreeNode>();
+    const range = [dataKey(place.data, "node", from), dataKey(place.data, "node", to)] as const;
+    for (const { key, value } of this.#source.database().scan(...range)) {
+      const index = this.#decode(key, decodeDataIndex);
+      found.set(index, this.#decode(value, (bytes) => decodeTreeNode(bytes, index)));
+    }
+    return indexes.map((index) => found.get(index));
   }
 
   bitfieldPage(page: number): Uint8Array | undefined {
@@ -275,6 +286,12 @@ export function decodeStored<T>(path: string, bytes: Uint8Array, decode: (bytes:
     if (error instanceof DecodeError) throw damaged(path, 0, error.message, error);
     throw error;
   }
+}
+
+/** Whether reading all of [from, to) is less work than finding `indexes` one by one. */
+function isDense(indexes: readonly number[], from: number, to: number): boolean {
+  for (const index of indexes) checkIndex(index, 2 * MAX_BLOCK_INDEX);
+  return indexes.length > 8 && to - from < 4 * indexes.length;
 }
 
 /** The last leaf below a node. */
