@@ -16,7 +16,6 @@ import { PAGE_BITS } from "./log/constants.ts";
 import { rootsOf } from "./log/merkle_tree.ts";
 import type { CryptoProvider } from "./runtime/crypto_provider.ts";
 import { StorageError } from "./runtime/errors.ts";
-import { aliasRecord } from "./storage/record_names.ts";
 import type { LogAuth, LogStorage, Store } from "./storage/storage.ts";
 import { type LogWriter, WriteBatch } from "./storage/write_batch.ts";
 
@@ -69,18 +68,11 @@ const MAX_BATCH_NODES = 8192;
 /** Bytes of a page of the bitfield. */
 const PAGE_BYTES: number = PAGE_BITS / 8;
 
-/** Names of user data with which corestore 6 says what a log is called. */
-const NAME_KEY = "corestore/name";
-const NAMESPACE_KEY = "corestore/namespace";
-const NAMESPACE_BYTES = 32;
-
 /** A log of the target has other content. */
 class Conflict extends Error {}
 
 /** Copies one log, once. */
 export class LogCopy {
-  /** The record that says what the log is called, if its user data do. */
-  alias: string | undefined;
   readonly #from: LogStorage;
   readonly #to: LogStorage;
   readonly #config: LogCopyConfig;
@@ -133,10 +125,6 @@ export class LogCopy {
     const proven = await proveHead(this.#config.crypto, this.#from);
     const overlays = await this.#from.overlays();
     if (overlays.length > 0) this.#notes.push(`overlays were left out: ${overlays.join(", ")}`);
-    const [name, namespace] = [await this.#from.userData(NAME_KEY), await this.#from.userData(NAMESPACE_KEY)];
-    if (name !== undefined && namespace?.length === NAMESPACE_BYTES) {
-      this.alias = aliasRecord(namespace, new TextDecoder().decode(name));
-    }
     return proven;
   }
 

@@ -74,6 +74,31 @@ export type {
 } from "./stream/channel.ts";
 export { fromNodeDuplex, toNodeDuplex } from "./stream/node_duplex.ts";
 
+// Logs
+export { Hypercore } from "./hypercore.ts";
+export { HypercoreReader } from "./hypercore_reader.ts";
+export type {
+  EncryptionOption,
+  EncryptionProvider,
+  GetOptions,
+  HypercoreInfo,
+  HypercoreOptions,
+  SessionOptions,
+  ValueEncoding,
+  WaitOptions,
+  WriteOptions,
+} from "./hypercore_options.ts";
+export type { BlockEvent, HypercoreEvents } from "./hypercore_events.ts";
+export type { ByteStreamOptions, ReadStreamOptions } from "./read_streams.ts";
+export { type CoreOptions, Corestore, type CorestoreEvents, type CorestoreOptions } from "./corestore.ts";
+export type { ReplicationStream } from "./attach.ts";
+export type { Extension, ExtensionOptions } from "./replication/extensions.ts";
+export type { ReplicationPeer } from "./replication/peer.ts";
+export type { PeerSession } from "./replication/peer.ts";
+export type { Range, RangeRequest } from "./replication/range_jobs.ts";
+export type { PeerState, SideState, SyncState } from "./replication/sync_state.ts";
+export type { ConflictProof } from "./replication/conflict.ts";
+
 // Stores
 export {
   type LogCheck,

@@ -6,8 +6,7 @@ import { equals } from "../encoding/bytes.ts";
 import { LogCopy, type LogReport } from "./log_copy.ts";
 import type { CryptoProvider } from "./runtime/crypto_provider.ts";
 import { StorageError } from "./runtime/errors.ts";
-import { ALIAS_PREFIX, PRIMARY_KEY_RECORD } from "./storage/record_names.ts";
-import type { Store } from "./storage/storage.ts";
+import { PRIMARY_KEY_RECORD, type Store } from "./storage/storage.ts";
 import { WriteBatch } from "./storage/write_batch.ts";
 
 export type { LogReport, LogVerdict } from "./log_copy.ts";
@@ -48,7 +47,7 @@ export interface CopyOptions {
  * - `copied`, or, in a dry run, would be; `present`: it was there already.
  * - `conflict`: the target has another value, which it keeps.
  * - `unsupported`: the target cannot hold it.
- * - `withheld`: it is of use only with logs that were not copied, or would make the target write these anew from their start.
+ * - `withheld`: with the primary key, the target would write logs anew, from their start, that could not be copied.
  */
 export type RecordVerdict = "copied" | "present" | "conflict" | "unsupported" | "withheld";
 
@@ -92,7 +91,6 @@ const MAX_BATCH_BYTES = 2 ** 20;
 export async function copyStore(source: Store, target: Store, options: CopyOptions): Promise<CopyReport> {
   const { crypto, isDryRun = false, maxBatchBytes = MAX_BATCH_BYTES, signal, onProgress, onLog } = options;
   const logs: LogReport[] = [];
-  const named = new Map<string, Uint8Array>();
   for await (const discoveryKey of options.discoveryKeys ?? source.list()) {
     signal?.throwIfAborted();
     const [from, to] = [await source.open(discoveryKey), await target.open(discoveryKey)];
@@ -107,12 +105,11 @@ export async function copyStore(source: Store, target: Store, options: CopyOptio
       },
     });
     const report = await copy.run();
-    if (copy.alias !== undefined && isThere(report)) named.set(copy.alias, discoveryKey);
     logs.push(report);
     onLog?.(report);
   }
   const records = options.discoveryKeys === undefined
-    ? await copyRecords(source, target, named, logs, isDryRun)
+    ? await copyRecords(source, target, logs.every(isThere), isDryRun)
     : [];
   if (!isDryRun) await target.sync();
   return { logs, records };
@@ -125,36 +122,29 @@ function isThere({ verdict }: LogReport): boolean {
 async function copyRecords(
   source: Store,
   target: Store,
-  named: ReadonlyMap<string, Uint8Array>,
-  logs: readonly LogReport[],
+  isComplete: boolean,
   isDryRun: boolean,
 ): Promise<{ name: string; verdict: RecordVerdict }[]> {
-  const values = new Map(named);
-  for (const name of await source.recordNames("")) values.set(name, (await source.record(name))!);
-  const isHere = (key: Uint8Array) => logs.some((log) => isThere(log) && equals(log.discoveryKey, key));
-  // The primary key comes last: with it, who opens a log by its name writes to it.
-  const names = [...values.keys()].sort((a, b) =>
-    Number(a === PRIMARY_KEY_RECORD) - Number(b === PRIMARY_KEY_RECORD)
-  );
+  // The primary key comes last: with it, who opens a log by its name writes to it, from its start if it is not there.
+  const isLast = (name: string) => Number(name === PRIMARY_KEY_RECORD);
+  const names = [...await source.recordNames("")].sort((a, b) => isLast(a) - isLast(b));
   const records: { name: string; verdict: RecordVerdict }[] = [];
   for (const name of names) {
-    const value = values.get(name)!;
-    const isOfUse = name === PRIMARY_KEY_RECORD
-      ? logs.every(isThere)
-      : !name.startsWith(ALIAS_PREFIX) || isHere(value);
     if (name === PRIMARY_KEY_RECORD && !isDryRun) await target.sync();
-    const verdict = isOfUse ? await copyRecord(target, name, value, isDryRun) : "withheld";
+    const isWithheld = name === PRIMARY_KEY_RECORD && !isComplete;
+    const verdict = isWithheld ? "withheld" : await copyRecord(source, target, name, isDryRun);
     records.push({ name, verdict });
   }
   return records;
 }
 
 async function copyRecord(
+  source: Store,
   target: Store,
   name: string,
-  value: Uint8Array,
   isDryRun: boolean,
 ): Promise<RecordVerdict> {
+  const value = (await source.record(name))!;
   const there = await target.record(name);
   if (there !== undefined) return equals(there, value) ? "present" : "conflict";
   if (isDryRun) return "copied";

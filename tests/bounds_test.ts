@@ -15,6 +15,12 @@ type Bound =
 
 /** By file, then by field. */
 const BOUNDS: Readonly<Record<string, Readonly<Record<string, Bound>>>> = {
+  "core/log/log_branch.ts": { "#observers": "own" },
+  "core/log/node_cache.ts": { "#nodes": ["MAX_NODES", "log/log_state_test.ts"] },
+  "core/log/pending_changes.ts": {
+    "blocks": ["MAX_PENDING_BYTES", "log/log_state_test.ts"],
+    "nodes": ["MAX_PENDING_BYTES", "log/log_state_test.ts"],
+  },
   "core/log/fork_search.ts": { "#nodes": ["MAX_PROOF_NODES", "log/fork_search_test.ts"] },
   "core/stream/mux.ts": {
     "#callbacks": "own",

@@ -31,6 +31,8 @@ export class ForkSearch {
     return this.#ancestors;
   }
 
+  /** The signature over the new log. */
+  readonly signature: Uint8Array | undefined;
   readonly #crypto: CryptoProvider;
   readonly #reader: NodeReader;
   readonly #known: TreeState;
@@ -41,7 +43,9 @@ export class ForkSearch {
   #difference: TreeNode | undefined;
   #ancestors = 0;
 
-  private constructor(crypto: CryptoProvider, reader: NodeReader, known: TreeState, { tree }: VerifiedProof) {
+  private constructor(crypto: CryptoProvider, reader: NodeReader, known: TreeState, proof: VerifiedProof) {
+    const { tree, signature } = proof;
+    this.signature = signature?.slice();
     this.#crypto = crypto;
     this.#reader = reader;
     this.#known = known;

@@ -107,6 +107,16 @@ export {
 } from "./signature.ts";
 export { signaturePart, Verifier, type VerifierOptions } from "./verifier.ts";
 
+// Logs in stores
+export { type Applied, LogState, type LogStateOptions } from "./log_state.ts";
+export { LogBranch } from "./log_branch.ts";
+export type { BatchTarget, BranchParts, LogObserver } from "./branch_parts.ts";
+export type { LogChange } from "./pending_changes.ts";
+export type { Appended, AppendOptions } from "./append_queue.ts";
+export type { Runtime } from "../runtime/runtime.ts";
+export type { LogStorage } from "../storage/storage.ts";
+export type { WriteBatch } from "../storage/write_batch.ts";
+
 // Blocks
 export { Bitfield } from "./bitfield.ts";
 export { BlockCipher, type BlockCipherOptions, blockEncryptionKey } from "./encryption.ts";

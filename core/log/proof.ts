@@ -5,6 +5,7 @@
  * travel in an order in which each can be used at once.
  */
 import type { TreeNode } from "../crypto/hash.ts";
+import type { MaybePromise } from "../runtime/async.ts";
 import { ProtocolError } from "../runtime/errors.ts";
 import {
   contains,
@@ -167,12 +168,24 @@ export async function makeProof(
   tree: SignedTree,
   request: ProofRequest,
 ): Promise<ProofWithoutValue | undefined> {
+  return await proofOf(reader, tree, request);
+}
+
+/** {@linkcode makeProof}, which answers, or throws, at once if the reader answers at once and there is no seek. */
+export function proofOf(
+  reader: NodeReader,
+  tree: SignedTree,
+  request: ProofRequest,
+): MaybePromise<ProofWithoutValue | undefined> {
   const question = questionOf(tree, request);
-  const known = new Map(tree.roots.map((root) => [root.index, root]));
-  const read: NodeReader = (index) => known.get(index) ?? reader(index);
-  const seekRoot = request.seek && await seekFor(read, tree, question, request.seek);
-  if (seekRoot === "missing") return undefined;
-  return await fulfil(read, planProof(tree, question, seekRoot), tree, request, question.upgrade);
+  const { upgrade } = question;
+  const read: NodeReader = (index) => tree.roots.find((root) => root.index === index) ?? reader(index);
+  const sought = request.seek && seekFor(read, tree, question, request.seek);
+  if (sought === undefined) return fulfil(read, planProof(tree, question, undefined), tree, request, upgrade);
+  return sought.then((seekRoot) => {
+    if (seekRoot === "missing") return undefined;
+    return fulfil(read, planProof(tree, question, seekRoot), tree, request, upgrade);
+  });
 }
 
 /** A request as it is understood. */
@@ -240,16 +253,28 @@ export function planProof(
   return plan;
 }
 
-async function fulfil(
+function fulfil(
   reader: NodeReader,
   plan: Plan,
   tree: SignedTree,
+  request: ProofRequest,
+  upgrade: Question["upgrade"],
+): MaybePromise<ProofWithoutValue | undefined> {
+  const { node = [], seek = [] } = plan;
+  const nodes = readNodes(reader, [...node, ...seek, ...plan.upgrade, ...plan.additional]);
+  const finish = (found: TreeNode[] | undefined) => found && assemble(found, plan, tree, request, upgrade);
+  return nodes instanceof Promise ? nodes.then(finish) : finish(nodes);
+}
+
+/** Puts the nodes of the plan, which are in its order, into their places. */
+function assemble(
+  nodes: readonly TreeNode[],
+  plan: Plan,
+  tree: SignedTree,
   { block, hash, seek }: ProofRequest,
-  upgrade: { readonly start: number; readonly length: number } | undefined,
-): Promise<ProofWithoutValue | undefined> {
+  upgrade: Question["upgrade"],
+): ProofWithoutValue {
   const { node: nodePlan = [], seek: seekPlan = [] } = plan;
-  const nodes = await readNodes(reader, [...nodePlan, ...seekPlan, ...plan.upgrade, ...plan.additional]);
-  if (nodes === undefined) return undefined;
   let at = 0;
   const take = (count: number) => nodes.slice(at, at += count);
   const [nodeNodes, seekNodes] = [take(nodePlan.length), take(seekPlan.length)];

@@ -6,6 +6,7 @@
 import { equals } from "../../encoding/bytes.ts";
 import type { TreeNode } from "../crypto/hash.ts";
 import type { CryptoProvider } from "../runtime/crypto_provider.ts";
+import type { MaybePromise } from "../runtime/async.ts";
 import { ProtocolError } from "../runtime/errors.ts";
 import { MAX_PROOF_NODES } from "./constants.ts";
 import { isLogLength, isNodeIndex, parent, rightSpan, sibling, upgradePath } from "./flat_tree.ts";
@@ -219,14 +220,23 @@ function applyUpgrade(
   return root !== undefined && !queue.hasComputed;
 }
 
-/** Compares a computed node with the one that is at hand. */
-async function checkKnown(reader: NodeReader, known: TreeState, root: TreeNode): Promise<void> {
+/**
+ * Compares a computed node with the one that is at hand. Answers, or throws, at once if the reader does.
+ *
+ * @throws {ProtocolError} INVALID_OPERATION if none is at hand; INVALID_CHECKSUM if it is another one.
+ */
+export function checkKnown(reader: NodeReader, known: TreeState, root: TreeNode): MaybePromise<void> {
   const { index } = root;
   // Behind the end there may still be nodes from before the log was cut.
   const isBehind = rightSpan(index) >= 2 * known.length;
-  const stored = isBehind
-    ? undefined
-    : known.roots.find((node) => node.index === index) ?? await reader(index);
+  const stored = isBehind ? undefined : known.roots.find((node) => node.index === index) ?? reader(index);
+  return stored instanceof Promise
+    ? stored.then((node) => compareNodes(node, root))
+    : compareNodes(stored, root);
+}
+
+function compareNodes(stored: TreeNode | undefined, root: TreeNode): void {
+  const { index } = root;
   if (stored === undefined) throw invalid(`the proof ends at node ${index}, which is not known`);
   if (!equals(stored.hash, root.hash) || stored.size !== root.size) {
     throw new ProtocolError("INVALID_CHECKSUM", `node ${index} is another one`);

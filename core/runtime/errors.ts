@@ -14,10 +14,12 @@ export type ErrorCode =
   | "INVALID_FRAME"
   | "INVALID_MAC"
   | "INVALID_CHANNEL"
+  | "INVALID_CAPABILITY"
   | "INVALID_OPERATION"
   | "INVALID_PROOF"
   | "INVALID_CHECKSUM"
   | "INVALID_SIGNATURE"
+  | "INVALID_CAPABILITY"
   | "LIMIT_EXCEEDED"
   // nobody's fault
   | "ABORTED"
@@ -41,6 +43,7 @@ export type ErrorCode =
   | "REMOTE_ABORTED"
   | "REMOTE_NOT_HOLEPUNCHABLE"
   | "REMOTE_NOT_HOLEPUNCHING"
+  | "REQUEST_CANCELLED"
   | "REQUEST_DESTROYED"
   | "REQUEST_REFUSED"
   | "REQUEST_TIMEOUT"
@@ -52,6 +55,11 @@ export type ErrorCode =
   | "TOO_FEW_NODES"
   | "TRY_LATER"
   | "WRONG_PEER"
+  // a log cannot do that
+  | "BLOCK_NOT_AVAILABLE"
+  | "SESSION_CLOSED"
+  | "SESSION_NOT_WRITABLE"
+  | "SNAPSHOT_NOT_AVAILABLE"
   // the disk
   | "NOT_SUPPORTED"
   | "READ_FAILED"

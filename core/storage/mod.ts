@@ -43,11 +43,11 @@ export {
   MAX_NAME_LENGTH,
   MAX_VALUE_BYTES,
   type MaybePromise,
+  PRIMARY_KEY_RECORD,
   type Store,
   type StoredBlock,
   type StoreSize,
   type TreeNode,
 } from "./storage.ts";
 export { openV11Store, V11Store } from "./v11/mod.ts";
-export { ALIAS_PREFIX, aliasRecord, PRIMARY_KEY_RECORD } from "./record_names.ts";
 export { type LogOperation, LogWriter, WriteBatch } from "./write_batch.ts";

@@ -29,6 +29,9 @@ export const MAX_VALUE_BYTES: number = 2 ** 28;
 /** Most UTF-16 units of a name: of user data, of a record, of an overlay. */
 export const MAX_NAME_LENGTH = 1024;
 
+/** The record of a store that holds the 32 bytes from which the key pairs of its named logs are derived. */
+export const PRIMARY_KEY_RECORD = "primaryKey";
+
 /** What a log is known and written by; it changes seldom. */
 export interface LogAuth {
   /** The key of the log, which is not its discovery key. */

@@ -6,7 +6,7 @@ import { uint32be, uint64be } from "../../../encoding/fixed.ts";
 import { fixed32 } from "../../../encoding/buffers.ts";
 
 /** What a key begins with (`hypercore-storage/lib/keys.js`). */
-const TOP = { head: 0, log: 1, alias: 2, core: 3, data: 4 } as const;
+const TOP = { head: 0, log: 1, core: 3, data: 4 } as const;
 /** What follows in the keys of a core. */
 const CORE = { auth: 0, sessions: 1 } as const;
 
@@ -35,11 +35,8 @@ export function logKey(discoveryKey: Uint8Array): Uint8Array {
   return keyOf(TOP.log, discoveryKey);
 }
 
-/** All keys of logs, or of names: from the first to before the second. */
-export function rangeOf(what: "logs" | "aliases"): [start: Uint8Array, end: Uint8Array] {
-  const top = what === "logs" ? TOP.log : TOP.alias;
-  return [keyOf(top), keyOf(top + 1)];
-}
+/** All keys of logs: from the first to before the second. */
+export const LOG_RANGE: readonly [start: Uint8Array, end: Uint8Array] = [keyOf(TOP.log), keyOf(TOP.log + 1)];
 
 /** The key of one thing of a core. */
 export function coreKey(pointer: number, what: keyof typeof CORE): Uint8Array {
@@ -90,12 +87,6 @@ function pushString(bytes: number[], value: string): void {
 /** The discovery key in the key of a log. @throws {DecodeError} if it is no such key. */
 export function decodeLogKey(key: Uint8Array): Uint8Array {
   return fixed32.decode(afterTop(key, TOP.log)).slice();
-}
-
-/** The namespace and the name in the key of a name. @throws {DecodeError} if it is no such key. */
-export function decodeAliasKey(key: Uint8Array): { namespace: Uint8Array; name: string } {
-  const cursor = afterTop(key, TOP.alias);
-  return { namespace: fixed32.decode(cursor).slice(), name: takeString(cursor) };
 }
 
 /** The index or the number at the end of the key of a block, a node or a page. @throws {DecodeError} if there is none. */

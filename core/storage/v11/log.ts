@@ -31,6 +31,8 @@ import {
 
 /** Bits in a page of the bitfield. */
 const PAGE_BITS = 32768;
+/** User data that says what a log is called. */
+const [NAME, NAMESPACE] = ["corestore/name", "corestore/namespace"] as const;
 /** Most sessions of sessions. */
 const MAX_DEPENDENCIES = 256;
 
@@ -167,7 +169,8 @@ export class V11Log implements LogStorage {
   userData(key: string): Uint8Array | undefined {
     checkName(key);
     const place = this.#find();
-    return place && this.#source.database().get(dataKey(place.data, "userData", key));
+    const stored = place && this.#source.database().get(dataKey(place.data, "userData", key));
+    return stored ?? this.#name().get(key);
   }
 
   userDataKeys(prefix: string): string[] {
@@ -175,7 +178,7 @@ export class V11Log implements LogStorage {
     if (place === undefined) return [];
     const keys = this.#source.database().scan(...userDataRange(place.data))
       .map(({ key }) => this.#decode(key, decodeUserDataKey));
-    return [...keys].filter((key) => key.startsWith(prefix));
+    return [...new Set([...keys, ...this.#name().keys()])].filter((key) => key.startsWith(prefix));
   }
 
   overlay(name: string): V11Log {
@@ -194,6 +197,13 @@ export class V11Log implements LogStorage {
   /** The log as it is, which it stays. */
   snapshot(): LogSnapshot {
     return new V11Snapshot(this.#source, this.discoveryKey, this.overlayName);
+  }
+
+  /** What the log is called, as corestore 6 has it in the user data. */
+  #name(): ReadonlyMap<string, Uint8Array> {
+    const alias = this.overlayName === undefined ? this.#pointers()?.alias : undefined;
+    if (alias === undefined) return new Map();
+    return new Map([[NAME, new TextEncoder().encode(alias.name)], [NAMESPACE, alias.namespace]]);
   }
 
   #ofData<T>(what: "head" | "hints", decode: (bytes: Uint8Array) => T): T | undefined {

@@ -4,11 +4,10 @@
 import { StorageError } from "../../runtime/errors.ts";
 import { RocksDatabase } from "../rocksdb/database.ts";
 import { type ReadableFolder, unknown } from "../rocksdb/files.ts";
-import { aliasRecord, PRIMARY_KEY_RECORD } from "../record_names.ts";
-import type { Durability, Store, StoreSize } from "../storage.ts";
+import { type Durability, PRIMARY_KEY_RECORD, type Store, type StoreSize } from "../storage.ts";
 import { checkName } from "../write_batch.ts";
 import { decodeStored, V11Log } from "./log.ts";
-import { decodeAliasKey, decodeLogKey, headKey, rangeOf } from "./keys.ts";
+import { decodeLogKey, headKey, LOG_RANGE } from "./keys.ts";
 import { decodeStoreHead, MAX_VERSION } from "./values.ts";
 
 /** The family of columns in which everything is. */
@@ -18,8 +17,8 @@ const COLUMN_FAMILY = "corestore";
  * A corestore 7 as a {@linkcode Store}. It takes no batches. The directory must not be in use by another program: nothing
  * can keep it from writing there, and what is read meanwhile may be damaged. {@linkcode hasChanged} tells if it was.
  *
- * The records are the seed of its keys and its names, see `record_names.ts`; named sessions are overlays. Marks, groups and
- * local data of sessions have no place in a store, and are left out.
+ * Its one record is the seed of its keys. What a log is called is in its user data, as in corestore 6. Named sessions are overlays.
+ * Marks, groups and local data have no place in a store, and are left out.
  */
 export class V11Store implements Store {
   /** Nothing is ever waited for. */
@@ -27,7 +26,6 @@ export class V11Store implements Store {
   readonly #folder: ReadableFolder;
   readonly #database: RocksDatabase;
   readonly #seed: Uint8Array | undefined;
-  #known: ReadonlyMap<string, Uint8Array> | undefined;
   #isClosed = false;
 
   /** Opens the database in `folder`. @throws {StorageError} as {@linkcode RocksDatabase}. */
@@ -59,25 +57,22 @@ export class V11Store implements Store {
 
   /** The discovery keys of all logs. */
   async *list(): AsyncIterable<Uint8Array> {
-    for (const { key } of this.#open().scan(...rangeOf("logs"))) {
+    for (const { key } of this.#open().scan(...LOG_RANGE)) {
       yield decodeStored(this.#folder.path, key, decodeLogKey);
     }
   }
 
-  /** A record. */
+  /** A record: there is one, `PRIMARY_KEY_RECORD`. */
   record(name: string): Uint8Array | undefined {
     this.#open();
     checkName(name);
-    if (name === PRIMARY_KEY_RECORD) return this.#seed;
-    return this.#aliases().get(name);
+    return name === PRIMARY_KEY_RECORD ? this.#seed : undefined;
   }
 
   /** The names of all records that begin with `prefix`. */
   recordNames(prefix: string): string[] {
     this.#open();
-    const names = [...this.#aliases().keys()];
-    if (this.#seed !== undefined) names.push(PRIMARY_KEY_RECORD);
-    return names.filter((name) => name.startsWith(prefix));
+    return this.#seed !== undefined && PRIMARY_KEY_RECORD.startsWith(prefix) ? [PRIMARY_KEY_RECORD] : [];
   }
 
   /** @throws {StorageError} NOT_SUPPORTED, whatever is to be written. */
@@ -127,19 +122,6 @@ export class V11Store implements Store {
   #open(): RocksDatabase {
     if (this.#isClosed) throw new StorageError("STORE_CLOSED", "The store is closed: open it again");
     return this.#database;
-  }
-
-  /** The logs that have names, by the record that says so; those are left out that no record can have. */
-  #aliases(): ReadonlyMap<string, Uint8Array> {
-    const database = this.#open();
-    if (this.#known !== undefined) return this.#known;
-    const aliases = new Map<string, Uint8Array>();
-    for (const { key, value } of database.scan(...rangeOf("aliases"))) {
-      const { namespace, name } = decodeStored(this.#folder.path, key, decodeAliasKey);
-      const record = aliasRecord(namespace, name);
-      if (record !== undefined) aliases.set(record, value.slice());
-    }
-    return this.#known = aliases;
   }
 }
 

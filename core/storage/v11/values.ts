@@ -46,12 +46,19 @@ export interface LogPointers {
   readonly core: number;
   /** Where its blocks are. */
   readonly data: number;
+  /** What it is called, and within which namespace of 32 bytes. */
+  readonly alias: { readonly name: string; readonly namespace: Uint8Array } | undefined;
 }
 
 /** Decodes where a log is. @throws {DecodeError} */
 export function decodeLogPointers(bytes: Uint8Array): LogPointers {
   const cursor = new Cursor(bytes);
-  return { version: uint.decode(cursor), core: uint.decode(cursor), data: uint.decode(cursor) };
+  const [version, core, data] = [uint.decode(cursor), uint.decode(cursor), uint.decode(cursor)];
+  const hasAlias = (uint.decode(cursor) & 1) !== 0;
+  const alias = hasAlias
+    ? { name: string.decode(cursor), namespace: fixed32.decode(cursor).slice() }
+    : undefined;
+  return { version, core, data, alias };
 }
 
 /** Decodes the keys of a log. @throws {DecodeError} */

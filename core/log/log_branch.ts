@@ -1,0 +1,444 @@
+/**
+ * One branch of a log, in memory as far as that is small and in a store for the rest: the log itself, or a draft of it. Changes
+ * are made here and nowhere else, one after the other, each in one atomic write, and are seen when they are written: those of
+ * a writer when they are synced.
+ */
+import { equals } from "../../encoding/bytes.ts";
+import { treeHash } from "../crypto/hash.ts";
+import { assert } from "../runtime/assert.ts";
+import type { MaybePromise } from "../runtime/async.ts";
+import { toError } from "../runtime/errors.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import type { LogHints, LogStorage } from "../storage/storage.ts";
+import { type LogWriter, WriteBatch } from "../storage/write_batch.ts";
+import { type Appended, type AppendGroup, type AppendOptions, AppendQueue } from "./append_queue.ts";
+import { Bitfield } from "./bitfield.ts";
+import { type BatchTarget, type BranchParts, damaged, headOf, type LogObserver } from "./branch_parts.ts";
+import { clearableNodes } from "./clearable_nodes.ts";
+import { fullRoots, isLogLength } from "./flat_tree.ts";
+import { EMPTY_TREE, rootsOf, totalSize, TreeBatch, type TreeState, truncateTree } from "./merkle_tree.ts";
+import { NodeCache } from "./node_cache.ts";
+import { type NodeReader, readNodes } from "./node_reader.ts";
+import { PendingChanges } from "./pending_changes.ts";
+import { cutPages, NO_HINTS, readBits, writePages } from "./stored_bits.ts";
+import type { TreeNode } from "../crypto/hash.ts";
+import type { VerifiedProof } from "./verify_proof.ts";
+
+/** Bytes of blocks that may wait to be written until the end of a turn. */
+const MAX_PENDING_BYTES = 4 * 1024 * 1024;
+
+/** A branch that nobody signs: a draft. */
+export class LogBranch {
+  /** Time and cryptography. */
+  readonly runtime: Runtime;
+  /** Where it is read; not to be written to by others. */
+  readonly storage: LogStorage;
+  /** The nodes of its tree that are at hand, also those that are verified but not written. */
+  readonly nodes: NodeReader = (index) => this.#node(index);
+  /** Where it is written. */
+  readonly target: BatchTarget;
+  readonly #appends: AppendQueue;
+  readonly #observers = new Set<LogObserver>();
+  #cache = new NodeCache();
+  #tree: TreeState = EMPTY_TREE;
+  #signature: Uint8Array | undefined;
+  #held = new Bitfield();
+  #hints: LogHints = NO_HINTS;
+  /** What waits for the end of the turn, and what is being written. */
+  #pending: PendingChanges | undefined;
+  #writing: PendingChanges | undefined;
+  #written: Promise<void> | undefined;
+  /** Settles when memory is what the store has again, after a failure. */
+  #restored: Promise<void> | undefined;
+  /** Settles when the changes that need the log for themselves are done, those that wait included. */
+  #lock: Promise<void> | undefined;
+
+  /** Call {@linkcode load} before anything else. */
+  constructor({ runtime, storage, target }: BranchParts) {
+    this.runtime = runtime;
+    this.storage = storage;
+    this.target = target;
+    this.#appends = new AppendQueue((work) => this.exclusive(work), (group) => this.#append(group));
+  }
+
+  /** What the log is. */
+  get tree(): TreeState {
+    return this.#tree;
+  }
+
+  /** How many blocks it has. */
+  get length(): number {
+    return this.#tree.length;
+  }
+
+  /** The signature over it; undefined if it is empty or nobody signs it. */
+  get signature(): Uint8Array | undefined {
+    return this.#signature;
+  }
+
+  /** Which blocks are at hand. Not to be changed. */
+  get held(): Bitfield {
+    return this.#held;
+  }
+
+  /** All blocks before this one are at hand. */
+  get contiguousLength(): number {
+    return this.#hints.contiguousLength;
+  }
+
+  /** All blocks before this one are at hand at some peer, as far as was heard. */
+  get remoteContiguousLength(): number {
+    return this.#hints.remoteContiguousLength;
+  }
+
+  set remoteContiguousLength(value: number) {
+    // It is written along with the next change: it is but a hint.
+    this.#hints = { ...this.#hints, remoteContiguousLength: value };
+  }
+
+  /** Whether changes of peers have to wait. */
+  get isLocked(): boolean {
+    return this.#lock !== undefined || this.#restored !== undefined;
+  }
+
+  /** Resolves when changes of peers need not wait. */
+  async unlocked(): Promise<void> {
+    while (this.isLocked) await (this.#lock ?? this.#restored);
+  }
+
+  /** Reads what is stored. @throws {StorageError} `STORE_CORRUPT` if it does not fit together. */
+  async load(): Promise<void> {
+    const head = await this.storage.head();
+    const length = head?.length ?? 0;
+    const roots = await readNodes((index) => this.storage.node(index), fullRoots(length));
+    if (roots === undefined) throw damaged("the roots of its tree are missing");
+    if (head !== undefined && !equals(treeHash(this.runtime.crypto, roots), head.rootHash)) {
+      throw damaged("the roots of its tree are others than those that were signed");
+    }
+    const { held, hints } = await readBits(this.storage, length);
+    this.#tree = { fork: head?.fork ?? 0, length, byteLength: totalSize(roots), roots };
+    this.#signature = head && head.signature.length > 0 ? head.signature : undefined;
+    this.#held = held;
+    this.#hints = hints;
+    this.#pending = undefined;
+    this.#cache = new NodeCache();
+  }
+
+  /** Tells `observer` what happens; returns how to stop that. */
+  observe(observer: LogObserver): () => void {
+    this.#observers.add(observer);
+    return () => void this.#observers.delete(observer);
+  }
+
+  /** A block as it is stored; undefined if it is not at hand. */
+  readBlock(index: number): MaybePromise<Uint8Array | undefined> {
+    return this.#pending?.blocks.get(index) ?? this.#writing?.blocks.get(index) ?? this.storage.block(index);
+  }
+
+  /** The hash of the tree over the first `length` blocks; undefined if a node is not at hand. */
+  async treeHash(length: number = this.length): Promise<Uint8Array | undefined> {
+    const roots = await rootsOf(this.nodes, this.#tree, length);
+    return roots && treeHash(this.runtime.crypto, roots);
+  }
+
+  /** Appends blocks. Those of appends that wait together are signed, written and synced together. */
+  append(blocks: readonly Uint8Array[], options: AppendOptions = {}): Promise<Appended> {
+    return this.#appends.add(blocks, options);
+  }
+
+  /**
+   * Cuts the log to `length` blocks, and calls it `fork`; then it is signed as `options` say.
+   *
+   * @throws {RangeError} if it is not that long; {StorageError} if the tree is damaged.
+   */
+  truncate(length: number, fork: number, options: AppendOptions = {}): Promise<void> {
+    return this.exclusive(async () => {
+      const tree = await truncateTree(this.runtime.crypto, this.nodes, this.#tree, length, fork);
+      if (tree === undefined) throw damaged("nodes of its tree are missing");
+      await this.replace(tree, this.sign(tree, options), true);
+    });
+  }
+
+  /** Drops the blocks from `start` up to but without `end`, and the nodes that nothing needs then. Returns how many blocks. */
+  clear(start: number, end: number): Promise<number> {
+    if (!isLogLength(start) || !isLogLength(end) || start > end) {
+      throw new RangeError(`no range of blocks: from ${start} to ${end}`);
+    }
+    return this.exclusive(async () => {
+      const stop = Math.min(end, this.length);
+      const count = start < stop ? this.#held.count(start, stop) : 0;
+      if (count === 0) return 0;
+      const { contiguousLength } = this.#hints;
+      this.#held.setRange(start, stop, false);
+      const hints = { ...this.#hints, contiguousLength: Math.min(contiguousLength, start) };
+      await this.write((writer) => {
+        writer.clear(start, stop);
+        for (const [from, to] of clearableNodes(this.#held, this.length, start, stop)) {
+          writer.clearNodes(from, to);
+        }
+        writer.setHints(hints);
+        writePages(writer, this.#held, [[start, Math.max(stop, contiguousLength)]]);
+      });
+      this.#hints = hints;
+      this.#cache = new NodeCache();
+      this.#tell((observer) => observer.onBlocks?.(start, stop, false));
+      return count;
+    });
+  }
+
+  /** Makes a branch called `name` of the first `length` blocks. @throws {RangeError} if there are not that many. */
+  branchOff(name: string, length: number): Promise<void> {
+    return this.exclusive(async () => {
+      const roots = await rootsOf(this.nodes, this.#tree, length);
+      if (roots === undefined) throw damaged("nodes of its tree are missing");
+      const tree = { fork: this.#tree.fork, length, byteLength: totalSize(roots), roots };
+      await this.write((writer, batch) => {
+        writer.createOverlay(name, length);
+        const branch = batch.log(this.storage.overlay(name));
+        branch.setHead(headOf(this.runtime, tree, undefined));
+        branch.setHints({ ...this.#hints, contiguousLength: Math.min(length, this.contiguousLength) });
+      });
+    });
+  }
+
+  /** Sets a value of user data, or removes it; it is synced. */
+  async setUserData(key: string, value: Uint8Array | undefined): Promise<void> {
+    await this.exclusive(() => this.write((writer) => void writer.setUserData(key, value)));
+    await this.target.sync();
+  }
+
+  /** Resolves when all that was verified is written and synced. */
+  async sync(): Promise<void> {
+    await this.exclusive(() => Promise.resolve());
+    await this.target.sync();
+  }
+
+  /** Runs `work`, which changes nothing by itself, while nothing else does, when all that was verified before is written. */
+  hold<T>(work: () => Promise<T>): Promise<T> {
+    return this.exclusive(work);
+  }
+
+  /** Runs `work` while nothing else changes the log, when all that was verified before is written. */
+  protected async exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const before = this.#lock;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#lock = promise;
+    try {
+      if (before !== undefined) await before;
+      while (this.#pending !== undefined || this.#written !== undefined) await this.#flush();
+      await this.#restored;
+      return await work();
+    } finally {
+      if (this.#lock === promise) this.#lock = undefined;
+      resolve();
+    }
+  }
+
+  /** The signature over `tree`, if somebody signs. */
+  protected sign(_tree: TreeBatch, _options: AppendOptions): Uint8Array | undefined {
+    return undefined;
+  }
+
+  /** Adds to a batch what belongs into the first one. */
+  protected prepare(_writer: LogWriter): void {}
+
+  /** Writes one batch; if that fails, memory is what the store has. Within {@linkcode exclusive}. */
+  protected async write(fill: (writer: LogWriter, batch: WriteBatch) => MaybePromise<void>): Promise<void> {
+    try {
+      const batch = new WriteBatch();
+      const writer = batch.log(this.storage);
+      this.prepare(writer);
+      await fill(writer, batch);
+      await this.target.write(batch);
+    } catch (error) {
+      await this.#restore();
+      throw error;
+    }
+  }
+
+  /** Makes `tree`, which is a cut or another log, what the log is. Within {@linkcode exclusive}. */
+  protected async replace(
+    tree: TreeBatch,
+    signature: Uint8Array | undefined,
+    isSynced: boolean,
+  ): Promise<void> {
+    const { ancestors } = tree;
+    const change = { ancestors, oldLength: this.length, oldFork: this.#tree.fork };
+    const contiguousLength = Math.min(this.contiguousLength, ancestors);
+    if (this.length > ancestors) this.#held.setRange(ancestors, this.length, false);
+    const hints = { ...this.#hints, contiguousLength };
+    await this.write(async (writer) => {
+      writer.truncate(ancestors);
+      for (const node of tree.nodes) writer.putNode(node);
+      writer.setHead(headOf(this.runtime, tree, signature));
+      writer.setHints(hints);
+      await cutPages(writer, this.storage, this.#held, ancestors);
+    });
+    if (isSynced) await this.target.sync();
+    this.#hints = hints;
+    this.#cache = new NodeCache();
+    this.#setTree(tree, signature);
+    this.#tell((observer) => observer.onUpgrade?.(change));
+  }
+
+  /**
+   * Takes what was proven against the log as it is now, to be written at the end of the turn.
+   *
+   * @returns whether the block in it is news.
+   */
+  protected accept({ tree, signature, block }: VerifiedProof): boolean {
+    assert(!this.isLocked, "nobody else changes the log");
+    const pending = this.#pending ?? this.#begin();
+    if (tree.isUpgrade) {
+      pending.upgrade ??= { ancestors: this.length, oldLength: this.length, oldFork: this.#tree.fork };
+      this.#setTree(tree, signature?.slice());
+    }
+    for (const node of tree.nodes) pending.addNode(node);
+    const isNew = block !== undefined && !this.#held.get(block.index);
+    if (isNew) {
+      pending.addBlock(block.index, block.value);
+      this.#held.set(block.index, true);
+    }
+    if (pending.byteLength > MAX_PENDING_BYTES) void this.#flush();
+    return isNew;
+  }
+
+  #begin(): PendingChanges {
+    this.runtime.clock.defer(() => void this.#flush());
+    return this.#pending = new PendingChanges();
+  }
+
+  /** Writes what is pending, if nothing is being written. Does not reject: observers are told. */
+  #flush(): MaybePromise<void> {
+    if (this.#written !== undefined) return this.#written;
+    const pending = this.#pending;
+    if (pending === undefined) return;
+    this.#pending = undefined;
+    this.#writing = pending;
+    const hints = { ...this.#hints, contiguousLength: this.#held.firstUnset(this.contiguousLength) };
+    try {
+      const written = this.target.write(this.#batchOf(pending, hints));
+      if (!(written instanceof Promise)) return this.#onWritten(pending, hints);
+      this.#written = written.then(() => this.#onWritten(pending, hints), (error) => this.#onFailure(error))
+        .then(() => {
+          this.#written = undefined;
+          return this.#flush();
+        });
+      return this.#written;
+    } catch (error) {
+      return this.#onFailure(error);
+    }
+  }
+
+  #batchOf(pending: PendingChanges, hints: LogHints): WriteBatch {
+    const batch = new WriteBatch();
+    const writer = batch.log(this.storage);
+    this.prepare(writer);
+    for (const [index, value] of pending.blocks) writer.putBlock(index, value);
+    for (const node of pending.nodes.values()) writer.putNode(node);
+    if (pending.upgrade !== undefined) writer.setHead(headOf(this.runtime, this.#tree, this.#signature));
+    if (pending.blocks.size > 0) writer.setHints(hints);
+    // What is held from the start without a gap needs no pages.
+    const rest = pending.ranges().map(([start, end]) =>
+      [Math.max(start, hints.contiguousLength), end] as const
+    );
+    writePages(writer, this.#held, rest.filter(([start, end]) => start < end));
+    return batch;
+  }
+
+  #onWritten(pending: PendingChanges, hints: LogHints): void {
+    this.#writing = undefined;
+    this.#hints = { ...this.#hints, contiguousLength: hints.contiguousLength };
+    for (const node of pending.nodes.values()) this.#cache.put(node);
+    const { upgrade } = pending;
+    if (upgrade !== undefined) this.#tell((observer) => observer.onUpgrade?.(upgrade));
+    for (const [start, end] of pending.ranges()) {
+      this.#tell((observer) => observer.onBlocks?.(start, end, true));
+    }
+  }
+
+  async #onFailure(error: unknown): Promise<void> {
+    this.#writing = undefined;
+    await this.#restore();
+    this.#tell((observer) => observer.onFailure?.(toError(error)));
+  }
+
+  /** Makes memory what the store has. If that cannot be read either, the log is as good as closed. */
+  async #restore(): Promise<void> {
+    this.#restored = this.load().catch(() => {}); // whoever asks next is told by the store
+    await this.#restored;
+    this.#restored = undefined;
+  }
+
+  async #append({ lists, options }: AppendGroup): Promise<Appended[]> {
+    const tree = new TreeBatch(this.runtime.crypto, this.#tree);
+    const stored: Uint8Array[] = [];
+    const appended = lists.map((blocks) => {
+      for (const block of blocks) {
+        const bytes = options.cipher?.encrypt(tree.length, tree.fork, block) ?? block;
+        tree.append(bytes);
+        stored.push(bytes);
+      }
+      return { length: tree.length, byteLength: tree.byteLength };
+    });
+    const { maxLength = Infinity, base } = options;
+    if (base !== undefined && base !== this.#tree) {
+      throw new RangeError("the log has changed meanwhile: look again");
+    }
+    if (tree.length > maxLength) {
+      throw new RangeError(`the log would have ${tree.length} blocks, and may have ${maxLength}`);
+    }
+    if (stored.length > 0) await this.#appendStored(tree, stored, this.sign(tree, options));
+    return appended;
+  }
+
+  async #appendStored(
+    tree: TreeBatch,
+    blocks: readonly Uint8Array[],
+    signature: Uint8Array | undefined,
+  ): Promise<void> {
+    const oldLength = this.length;
+    const change = { ancestors: oldLength, oldLength, oldFork: this.#tree.fork };
+    const isContiguous = this.contiguousLength === oldLength;
+    const hints = isContiguous ? { ...this.#hints, contiguousLength: tree.length } : this.#hints;
+    await this.write((writer) => {
+      blocks.forEach((block, i) => writer.putBlock(oldLength + i, block));
+      for (const node of tree.nodes) writer.putNode(node);
+      writer.setHead(headOf(this.runtime, tree, signature));
+      writer.setHints(hints);
+      if (isContiguous) return;
+      this.#held.setRange(oldLength, tree.length, true);
+      writePages(writer, this.#held, [[oldLength, tree.length]]);
+    });
+    await this.target.sync();
+    this.#held.setRange(oldLength, tree.length, true);
+    this.#hints = hints;
+    for (const node of tree.nodes) this.#cache.put(node);
+    this.#setTree(tree, signature);
+    this.#tell((observer) => observer.onUpgrade?.(change));
+    this.#tell((observer) => observer.onBlocks?.(oldLength, tree.length, true));
+  }
+
+  #setTree({ fork, length, byteLength, roots }: TreeState, signature: Uint8Array | undefined): void {
+    const own = roots.map(({ index, size, hash }) => ({ index, size, hash: hash.slice() }));
+    this.#tree = { fork, length, byteLength, roots: own };
+    this.#signature = signature;
+  }
+
+  #node(index: number): MaybePromise<TreeNode | undefined> {
+    const known = this.#pending?.nodes.get(index) ?? this.#writing?.nodes.get(index) ??
+      this.#cache.get(index);
+    if (known !== undefined) return known;
+    const stored = this.storage.node(index);
+    const cache = this.#cache; // what is read may be out of date when it comes, and then so is the cache
+    const keep = (node: TreeNode | undefined) => {
+      if (node !== undefined) cache.put(node);
+      return node;
+    };
+    return stored instanceof Promise ? stored.then(keep) : keep(stored);
+  }
+
+  #tell(news: (observer: LogObserver) => void): void {
+    for (const observer of [...this.#observers]) news(observer);
+  }
+}

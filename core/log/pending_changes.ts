@@ -1,0 +1,54 @@
+/** What peers have proven of a log and what is not written yet: it is read from here meanwhile, and written in one go. */
+import type { TreeNode } from "../crypto/hash.ts";
+
+/** How a log has changed as a whole. */
+export interface LogChange {
+  /** How many blocks from the start stayed the same: all that there were, if it grew. */
+  readonly ancestors: number;
+  /** How many blocks there were. */
+  readonly oldLength: number;
+  /** Which fork it was. */
+  readonly oldFork: number;
+}
+
+/** About what a node takes in memory. */
+const NODE_BYTES = 150;
+
+/** Changes that are verified. */
+export class PendingChanges {
+  /** Blocks by index. */
+  readonly blocks: Map<number, Uint8Array> = new Map<number, Uint8Array>();
+  /** Nodes by index. */
+  readonly nodes: Map<number, TreeNode> = new Map<number, TreeNode>();
+  /** Set if the log has grown. */
+  upgrade: LogChange | undefined;
+  #byteLength = 0;
+
+  /** About how many bytes it takes in memory. */
+  get byteLength(): number {
+    return this.#byteLength;
+  }
+
+  /** Takes a block, and copies it. */
+  addBlock(index: number, value: Uint8Array): void {
+    this.blocks.set(index, value.slice());
+    this.#byteLength += value.length;
+  }
+
+  /** Takes a node, and copies its hash. */
+  addNode({ index, size, hash }: TreeNode): void {
+    this.nodes.set(index, { index, size, hash: hash.slice() });
+    this.#byteLength += NODE_BYTES;
+  }
+
+  /** The blocks as ranges from start up to but without end, in order. */
+  ranges(): [start: number, end: number][] {
+    const ranges: [start: number, end: number][] = [];
+    for (const index of [...this.blocks.keys()].sort((a, b) => a - b)) {
+      const last = ranges.at(-1);
+      if (last?.[1] === index) last[1]++;
+      else ranges.push([index, index + 1]);
+    }
+    return ranges;
+  }
+}

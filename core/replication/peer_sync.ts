@@ -1,0 +1,189 @@
+/**
+ * What the two sides of a channel tell each other about their logs: fork, length, what each can prove and does.
+ *
+ * A side says it at first, and again when what it would say has changed in a way that matters to the other.
+ */
+import { fullRoots, isLogLength } from "../log/flat_tree.ts";
+import { readNodes } from "../log/node_reader.ts";
+import { ProtocolError } from "../runtime/errors.ts";
+import type { Sync } from "./messages.ts";
+import type { ReplicatedLog } from "./replicated_log.ts";
+
+/** What this side does, as far as the peer is concerned. */
+export interface OwnActivity {
+  /** Whether requests are answered. */
+  readonly isUploading: boolean;
+  /** Whether requests are made. */
+  readonly isDownloading: boolean;
+  /** Whether blocks are welcome that were not asked for. */
+  readonly allowPush: boolean;
+}
+
+/** What {@linkcode PeerSync} works with. */
+export interface PeerSyncHost {
+  /** What this side does now. */
+  activity(): OwnActivity;
+  /** Sends a sync. */
+  send(sync: Sync): void;
+  /** What may be asked of the peer has changed. */
+  onChange(): void;
+}
+
+/** What a peer is taken for before it has said anything. */
+const UNKNOWN: Sync = {
+  fork: 0,
+  length: 0,
+  remoteLength: 0,
+  canUpgrade: false,
+  isUploading: true,
+  isDownloading: true,
+  hasManifest: false,
+  allowPush: false,
+};
+
+/** One side of this, for one peer. */
+export class PeerSync {
+  readonly #log: ReplicatedLog;
+  readonly #host: PeerSyncHost;
+  #remote = UNKNOWN;
+  #said: Sync | undefined;
+  #isSynced = false;
+  #isStopped = false;
+  /** The last state of the peer whose roots turned out to be here. */
+  #connected = { fork: 0, length: 0 };
+  /** What is looked up right now. */
+  #checking: { readonly fork: number; readonly length: number } | undefined;
+
+  constructor(log: ReplicatedLog, host: PeerSyncHost) {
+    this.#log = log;
+    this.#host = host;
+  }
+
+  /** What the peer said last. */
+  get remote(): Sync {
+    return this.#remote;
+  }
+
+  /** Whether it has said anything. */
+  get isSynced(): boolean {
+    return this.#isSynced;
+  }
+
+  /** Whether both are on the same fork. */
+  get isSameFork(): boolean {
+    return this.#remote.fork === this.#log.tree.fork;
+  }
+
+  /** Whether the peer can prove now that the log is longer. */
+  get canUpgradeUs(): boolean {
+    return this.#isLonger && this.#remote.canUpgrade && this.#isAcknowledged;
+  }
+
+  /** Whether the peer has more, and may be able to prove it when it has heard how long the log is here. */
+  get mayUpgradeUs(): boolean {
+    return this.#isLonger && (this.#remote.canUpgrade || !this.#isAcknowledged);
+  }
+
+  /** Blocks before this one can be verified when this peer proves them, since it has the roots that are here. */
+  get usableLength(): number {
+    const { fork, length } = this.#log.tree;
+    if (this.#remote.fork !== fork) return 0;
+    if (this.#remote.length >= length) return length;
+    return this.#connected.fork === fork ? Math.min(this.#connected.length, length) : 0;
+  }
+
+  /** Takes in what the peer says. */
+  receive(sync: Sync): void {
+    if (!isLogLength(sync.length)) {
+      throw new ProtocolError("INVALID_OPERATION", `no log has ${sync.length} blocks`);
+    }
+    this.#remote = sync;
+    this.#isSynced = true;
+    this.refresh();
+    this.#host.onChange();
+  }
+
+  /** The peer could not prove what it said it could: not to be asked again before it says so again. */
+  refuseUpgrade(): void {
+    this.#remote = { ...this.#remote, canUpgrade: false, remoteLength: this.#log.tree.length };
+  }
+
+  /** Says what has changed, if it matters. */
+  refresh(): void {
+    this.#check();
+    if (this.#isStopped || this.#checking !== undefined) return;
+    const now = this.#current();
+    if (this.#said !== undefined && !this.#differs(this.#said, now)) return;
+    this.#said = now;
+    this.#host.send(now);
+  }
+
+  /** Says nothing any more. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  get #isLonger(): boolean {
+    return this.isSameFork && this.#remote.isUploading && this.#remote.length > this.#log.tree.length;
+  }
+
+  get #isAcknowledged(): boolean {
+    return this.#remote.remoteLength === this.#log.tree.length;
+  }
+
+  #current(): Sync {
+    const { tree: { fork, length }, verifier } = this.#log;
+    return {
+      fork,
+      length,
+      remoteLength: this.isSameFork ? this.#remote.length : 0,
+      canUpgrade: this.isSameFork && (this.#remote.length === 0 || this.#isConnected),
+      ...this.#host.activity(),
+      hasManifest: verifier !== undefined && !verifier.isCompat,
+    };
+  }
+
+  #differs(said: Sync, now: Sync): boolean {
+    if (
+      said.fork !== now.fork || said.length !== now.length || said.isUploading !== now.isUploading ||
+      said.isDownloading !== now.isDownloading || said.hasManifest !== now.hasManifest ||
+      said.allowPush !== now.allowPush
+    ) return true;
+    // Only a peer that is behind needs to know what can be proven to it.
+    const isBehind = this.#isSynced && this.isSameFork && now.length > this.#remote.length;
+    return isBehind && (said.remoteLength !== now.remoteLength || said.canUpgrade !== now.canUpgrade);
+  }
+
+  get #isConnected(): boolean {
+    const { fork, length } = this.#connected;
+    return fork === this.#log.tree.fork && length === this.#remote.length && length < this.#log.tree.length;
+  }
+
+  /** Looks whether the roots of the peer's log are here, if that is not known. */
+  #check(): void {
+    const { fork, length } = this.#log.tree;
+    const { length: theirs } = this.#remote;
+    if (!this.isSameFork || theirs === 0 || theirs >= length || this.#isConnected) return;
+    if (this.#checking?.fork === fork && this.#checking.length === theirs) return;
+    const roots = readNodes(this.#log.nodes, fullRoots(theirs));
+    if (!(roots instanceof Promise)) {
+      if (roots !== undefined) this.#connected = { fork, length: theirs };
+      return;
+    }
+    const checking = { fork, length: theirs };
+    this.#checking = checking;
+    void roots.then(
+      (found) => this.#checked(checking, found !== undefined),
+      () => this.#checked(checking, false),
+    );
+  }
+
+  #checked(checked: { readonly fork: number; readonly length: number }, isConnected: boolean): void {
+    if (isConnected && checked.fork === this.#log.tree.fork) this.#connected = checked;
+    if (this.#checking !== checked) return;
+    this.#checking = undefined;
+    if (this.#isStopped) return;
+    this.refresh();
+    this.#host.onChange();
+  }
+}

@@ -1,0 +1,168 @@
+/** A log that is open, and what its sessions share: its state, its peers, and its branches. */
+import { type DraftOptions, openDraft } from "./log/draft.ts";
+import type { LogBranch } from "./log/log_branch.ts";
+import { discoveryKey } from "./crypto/hash.ts";
+import { LogState, type LogStateOptions } from "./log/log_state.ts";
+import { Replicator, type ReplicatorObserver, type ReplicatorOptions } from "./replication/replicator.ts";
+import type { Runtime } from "./runtime/runtime.ts";
+import type { Store } from "./storage/storage.ts";
+
+/** What a session is to the log it is of. */
+export interface LogSession {
+  /** Whether it does not keep the log open. */
+  readonly weak: boolean;
+  /** Closes it. */
+  close(): Promise<void>;
+}
+
+/** How a log is opened. */
+export interface SharedLogOptions extends LogStateOptions, Omit<ReplicatorOptions, "observer"> {
+  /** Is called when the last session that is not weak has closed; the log is closed by whoever owns it. */
+  readonly onIdle?: (() => void) | undefined;
+  /** Is called when the first session wants the log to be fetched. */
+  readonly onActive?: (() => void) | undefined;
+}
+
+interface Branch {
+  readonly opened: Promise<LogBranch>;
+  users: number;
+}
+
+/** One log that is open. */
+export class SharedLog {
+  /** Where it is stored. */
+  readonly store: Store;
+  /** The log itself. */
+  readonly state: LogState;
+  /** Its peers. */
+  readonly replicator: Replicator;
+  readonly #sessions = new Set<LogSession>();
+  readonly #observers = new Set<ReplicatorObserver>();
+  readonly #branches = new Map<string, Branch>();
+  readonly #options: SharedLogOptions;
+  #active = 0;
+  #isSuspended = false;
+  #exclusive: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
+
+  private constructor(store: Store, state: LogState, options: SharedLogOptions) {
+    this.store = store;
+    this.state = state;
+    this.#options = options;
+    this.replicator = new Replicator(state, { ...options, observer: this.#makeObserver() });
+  }
+
+  /** Opens a log of a store. @throws as `LogState.open`. */
+  static async open(runtime: Runtime, store: Store, options: SharedLogOptions): Promise<SharedLog> {
+    const storage = await store.open(discoveryKey(runtime.crypto, options.key));
+    const state = await LogState.open({ runtime, storage, target: store }, options);
+    return new SharedLog(store, state, options);
+  }
+
+  /** Whether it is closed, or about to be. */
+  get isClosed(): boolean {
+    return this.#closing !== undefined;
+  }
+
+  /** Whether nobody has it open but weak sessions. */
+  get isIdle(): boolean {
+    return ![...this.#sessions].some(({ weak }) => !weak);
+  }
+
+  /** One more session. */
+  addSession(session: LogSession): void {
+    this.#sessions.add(session);
+  }
+
+  /** One less. The weak ones close with the last of the others. */
+  removeSession(session: LogSession): void {
+    if (!this.#sessions.delete(session) || session.weak || !this.isIdle) return;
+    for (const weak of [...this.#sessions]) void weak.close();
+    this.#options.onIdle?.();
+  }
+
+  /** How many sessions want the log to be fetched changes by `change`. */
+  changeActivity(change: 1 | -1): void {
+    this.#active += change;
+    if (change === 1 && this.#active === 1) this.#options.onActive?.();
+    this.replicator.isDownloading = this.isActive;
+  }
+
+  /** Whether some session wants the log to be fetched. */
+  get isActive(): boolean {
+    return this.#active > 0 && !this.#isSuspended;
+  }
+
+  /** Whether nothing is to be fetched for now, whatever sessions want. */
+  set isSuspended(value: boolean) {
+    this.#isSuspended = value;
+    this.replicator.isDownloading = this.isActive;
+  }
+
+  /** Tells `observer` what happens with peers; returns how to stop that. */
+  observe(observer: ReplicatorObserver): () => void {
+    this.#observers.add(observer);
+    return () => void this.#observers.delete(observer);
+  }
+
+  /** Waits until nobody else has the log for itself; returns how to end that. */
+  async lock(): Promise<() => void> {
+    const before = this.#exclusive;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#exclusive = promise;
+    await before;
+    return resolve;
+  }
+
+  /** The branch called `name`, for one more user. */
+  async openBranch(parent: LogBranch, name: string, options: DraftOptions): Promise<LogBranch> {
+    let branch = this.#branches.get(name);
+    if (branch !== undefined && options.overwrite === true) {
+      throw new TypeError(`The branch ${name} is open: close its sessions before it is overwritten`);
+    }
+    if (branch === undefined) {
+      branch = { opened: openDraft(parent, name, options), users: 0 };
+      this.#branches.set(name, branch);
+    }
+    branch.users++;
+    try {
+      return await branch.opened;
+    } catch (error) {
+      this.closeBranch(name);
+      throw error;
+    }
+  }
+
+  /** One user less of a branch. */
+  closeBranch(name: string): void {
+    const branch = this.#branches.get(name);
+    if (branch !== undefined && --branch.users === 0) this.#branches.delete(name);
+  }
+
+  /** Closes all sessions and peers, and makes safe what was fetched. */
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all([...this.#sessions].map((session) => session.close()));
+    await this.replicator.close();
+    await this.state.hold(() => Promise.resolve());
+  }
+
+  #makeObserver(): ReplicatorObserver {
+    const tell = (news: (observer: ReplicatorObserver) => void) => {
+      for (const observer of this.#observers) news(observer);
+    };
+    return {
+      onPeerAdd: (peer) => tell((observer) => observer.onPeerAdd?.(peer)),
+      onPeerRemove: (peer) => tell((observer) => observer.onPeerRemove?.(peer)),
+      onPeerState: (peer) => tell((observer) => observer.onPeerState?.(peer)),
+      onUpload: (...news) => tell((observer) => observer.onUpload?.(...news)),
+      onDownload: (...news) => tell((observer) => observer.onDownload?.(...news)),
+      onConflict: (...news) => tell((observer) => observer.onConflict?.(...news)),
+      onVerificationError: (...news) => tell((observer) => observer.onVerificationError?.(...news)),
+      onInvalidRequest: (...news) => tell((observer) => observer.onInvalidRequest?.(...news)),
+    };
+  }
+}

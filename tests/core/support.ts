@@ -1,0 +1,48 @@
+/** What tests of sessions and stores of logs share. */
+import { Corestore, type CorestoreOptions } from "../../core/corestore.ts";
+import { SystemClock } from "../../core/runtime/system.ts";
+import { SeededRandom } from "../../core/runtime/virtual.ts";
+import { MemoryStore, type Store } from "../../core/storage/mod.ts";
+import { Connection } from "../../core/stream/connection.ts";
+import { duplexPair } from "../../core/stream/duplex_pair.ts";
+import { seed, wasm } from "../crypto/support.ts";
+
+let count = 0;
+
+/** Real time, chance by a seed that is another each time, cryptography in WebAssembly. */
+export function newRuntime() {
+  return { clock: new SystemClock(), random: new SeededRandom(`core ${count++}`), crypto: wasm };
+}
+
+/** A store of logs in memory. */
+export function newStore(
+  options: CorestoreOptions = {},
+  store: Store = new MemoryStore(),
+): Promise<Corestore> {
+  return Corestore.open(store, { runtime: newRuntime(), ...options });
+}
+
+/** Two ends of an encrypted connection in memory. */
+export async function connect(): Promise<[Connection, Connection]> {
+  const runtime = newRuntime();
+  const pipes = duplexPair();
+  const ends = pipes.map((pipe, i) =>
+    new Connection(pipe, runtime, { isInitiator: i === 0, keyPair: wasm.keyPair(seed(50 + i)) })
+  ) as [Connection, Connection];
+  await Promise.all(ends.map((end) => end.opened));
+  return ends;
+}
+
+/** Replicates two stores or logs with each other; returns how to cut the connection. */
+export async function replicate(
+  a: { replicate(stream: Connection): void },
+  b: { replicate(stream: Connection): void },
+): Promise<() => void> {
+  const [near, far] = await connect();
+  a.replicate(near);
+  b.replicate(far);
+  return () => {
+    near.abort();
+    far.abort();
+  };
+}

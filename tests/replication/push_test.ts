@@ -1,0 +1,93 @@
+/** Blocks that come unasked, and messages of applications. */
+import assert from "node:assert/strict";
+import type { PeerMachine } from "../../core/replication/peer_machine.ts";
+import { string } from "../../encoding/strings.ts";
+import { test } from "../harness.ts";
+import { blocksOf, World } from "./rig.ts";
+
+test("push: a block that nobody asked for comes with its proof, to those who take it", async () => {
+  const world = new World();
+  const writer = world.writer();
+  const [taker, other] = [world.reader(writer, { allowPush: true }), world.reader(writer)];
+  for (const reader of [taker, other]) world.connect(writer, reader);
+  await world.run();
+  for (let i = 0; i < 12; i++) {
+    writer.log.append(blocksOf(1, i));
+    await Promise.all([writer.replicator.push(i), world.run(5)]);
+  }
+  await world.run();
+  assert.equal(taker.log.blocks.size, 12);
+  assert.equal(other.log.blocks.size, 0);
+  assert.equal(other.log.tree.length, 12);
+  assert.deepEqual(taker.events, ["add"]);
+});
+
+test("push: blocks that are pushed at once come in an order in which they can be verified", async () => {
+  const world = new World();
+  const writer = world.writer({}, { isSlow: true });
+  const taker = world.reader(writer, { allowPush: true });
+  world.connect(writer, taker, { latencyMs: 20 });
+  await world.run();
+  writer.log.append(blocksOf(8));
+  await Promise.all([world.run(), ...[3, 1, 7, 0].map((index) => writer.replicator.push(index))]);
+  assert.deepEqual([...taker.log.blocks.keys()].toSorted(), [0, 1, 3, 7]);
+  assert.deepEqual(taker.events, ["add"]);
+});
+
+test("push: who takes none ignores what comes unasked", async () => {
+  const world = new World();
+  const writer = world.writer();
+  writer.log.append(blocksOf(8));
+  const reader = world.reader(writer);
+  world.connect(writer, reader);
+  await world.until(reader.replicator.requestUpgrade());
+  const proof = await writer.log.prove({ block: { index: 3, nodes: 3 } });
+  const peer = writer.replicator.peers[0] as PeerMachine;
+  for (const request of [0, 77]) peer.send("data", { request, ...proof! });
+  await world.run();
+  assert.equal(reader.log.blocks.size, 0);
+  assert.deepEqual(reader.events, ["add"]);
+});
+
+test("extension: messages go to one peer or to all, by name", async () => {
+  const world = new World();
+  const writer = world.writer();
+  const readers = [world.reader(writer), world.reader(writer)];
+  const heard: string[] = [];
+  for (const [i, { replicator }] of readers.entries()) {
+    world.connect(writer, readers[i]!);
+    for (const name of ["greet", "count"]) {
+      replicator.registerExtension(name, {
+        codec: string,
+        onMessage: (text) => void heard.push(`${i} ${name} ${text}`),
+      });
+    }
+  }
+  const [greet, count] = ["greet", "count"].map((name) =>
+    writer.replicator.registerExtension(name, { codec: string })
+  );
+  writer.replicator.registerExtension("unknown to others", { codec: string }).broadcast("?");
+  await world.run();
+  greet!.broadcast("hello");
+  greet!.broadcast("again");
+  count!.send("one", writer.replicator.peers[1]!);
+  greet!.broadcast("bye");
+  await world.run();
+  assert.deepEqual(heard.filter((text) => text.startsWith("0")), [
+    "0 greet hello",
+    "0 greet again",
+    "0 greet bye",
+  ]);
+  assert.deepEqual(heard.filter((text) => text.startsWith("1")), [
+    ...["1 greet hello", "1 greet again", "1 count one", "1 greet bye"],
+  ]);
+});
+
+test("extension: a name is taken once, and given back", () => {
+  const { replicator } = new World().writer();
+  const one = replicator.registerExtension("a", { codec: string });
+  assert.throws(() => replicator.registerExtension("a", { codec: string }), TypeError);
+  one.destroy();
+  replicator.registerExtension("a", { codec: string });
+  assert.throws(() => replicator.registerExtension("", { codec: string }), RangeError);
+});

@@ -1,0 +1,100 @@
+/** Whether there is news: true when there was, false when everybody has said that there is none. */
+import assert from "node:assert/strict";
+import { test } from "../harness.ts";
+import { blocksOf, type Node, World } from "./rig.ts";
+
+/** Whether `promise` has settled when nothing is due within a second. */
+async function isPending(world: World, promise: Promise<unknown>): Promise<boolean> {
+  let isOver = false;
+  void promise.then(() => isOver = true, () => isOver = true);
+  await world.run();
+  return !isOver;
+}
+
+test("update: without peers there is no news", async () => {
+  const world = new World();
+  const writer = world.writer();
+  assert.equal(await world.until(writer.replicator.requestUpgrade()), false);
+});
+
+test("update: while peers are being found it waits, and no longer", async () => {
+  const world = new World();
+  const reader = world.reader(world.writer());
+  const done = reader.replicator.addFindingPeers();
+  const update = reader.replicator.requestUpgrade();
+  assert.equal(await isPending(world, update), true);
+  done();
+  done();
+  assert.equal(await world.until(update), false);
+});
+
+test("update: a connection whose other end does not know the log yet is waited for", async () => {
+  const world = new World();
+  const writer = world.writer();
+  writer.log.append(blocksOf(3));
+  const reader = world.reader(writer);
+  world.connect(writer, reader, { latencyMs: 500 });
+  assert.equal(await world.until(reader.replicator.requestUpgrade()), true);
+  assert.equal(await world.until(reader.replicator.requestUpgrade()), false);
+});
+
+test("update: the news of the last of many peers counts", async () => {
+  const world = new World();
+  const writer = world.writer();
+  writer.log.append(blocksOf(3));
+  const reader = world.reader(writer);
+  const others: Node[] = [];
+  for (let i = 0; i < 10; i++) {
+    const other = world.reader(writer);
+    others.push(other);
+    world.connect(other, reader);
+  }
+  world.connect(writer, reader, { latencyMs: 300 });
+  assert.equal(await world.until(reader.replicator.requestUpgrade()), true);
+  assert.equal(reader.log.tree.length, 3);
+});
+
+test("update: a peer that has more and cannot prove it is not waited for", async () => {
+  const world = new World();
+  const writer = world.writer();
+  writer.log.append(blocksOf(10));
+  const [other, reader] = [world.reader(writer), world.reader(writer)];
+  const link = world.connect(writer, other);
+  await world.until(other.replicator.requestUpgrade());
+  link.cut();
+  for (const index of [...other.log.stored.keys()]) if (index !== 7) other.log.stored.delete(index);
+  world.connect(other, reader);
+  assert.equal(await world.until(reader.replicator.requestUpgrade()), false);
+});
+
+test("update: one that is given up rejects with the reason", async () => {
+  const world = new World();
+  const reader = world.reader(world.writer());
+  reader.replicator.addFindingPeers();
+  const abort = new AbortController();
+  const update = reader.replicator.requestUpgrade({ signal: abort.signal });
+  abort.abort(new Error("enough"));
+  await assert.rejects(update, /enough/);
+});
+
+test("update: a log that is not in use is asked about only when someone wants to know", async () => {
+  const world = new World();
+  const writer = world.writer();
+  writer.log.append(blocksOf(3));
+  const reader = world.reader(writer, { lingerMs: [0, 0] });
+  reader.replicator.isDownloading = false;
+  world.connect(writer, reader);
+  await world.run();
+  assert.equal(reader.log.tree.length, 0);
+  assert.equal(await world.until(reader.replicator.requestUpgrade()), true);
+  assert.equal(reader.log.tree.length, 3);
+});
+
+test("update: the manifest comes even for a log that is empty", async () => {
+  const world = new World();
+  const writer = world.writer();
+  const reader = world.reader(writer);
+  world.connect(writer, reader);
+  await world.run();
+  assert.ok(reader.log.verifier);
+});
