@@ -156,13 +156,17 @@ export class LogCopy {
     return !isBehind;
   }
 
-  /** Makes the target a reader of the log. */
+  /** Makes the target a reader of the log: with its keys comes at once what was signed, so that nobody begins it anew. */
   async #copyHead({ auth, head, tree }: ProvenLog, isKnown: boolean): Promise<void> {
-    const there = await this.#to.auth();
-    if (there === undefined) await this.#writeAuth({ ...auth, keyPair: undefined });
-    if (isKnown || head === undefined) return;
-    const writer = this.#writer().setHead(head);
-    for (const root of tree.roots) writer.putNode(root);
+    const writer = this.#writer();
+    if (await this.#to.auth() === undefined) {
+      writer.setAuth({ ...auth, keyPair: undefined, encryptionKey: undefined });
+    }
+    if (!isKnown && head !== undefined) {
+      writer.setHead(head);
+      for (const root of tree.roots) writer.putNode(root);
+    }
+    await this.#flush();
   }
 
   /** Whether the source holds blocks that the target does not. */
@@ -227,7 +231,7 @@ export class LogCopy {
   async #finish({ auth, head }: ProvenLog): Promise<void> {
     await this.#copyUserData();
     if (head !== undefined) await this.#copyHints();
-    const there = await this.#to.auth() ?? { ...auth, keyPair: undefined };
+    const there = await this.#to.auth() ?? { ...auth, keyPair: undefined, encryptionKey: undefined };
     const merged: LogAuth = {
       ...there,
       manifest: there.manifest ?? auth.manifest,
@@ -269,13 +273,11 @@ export class LogCopy {
   }
 
   async #writeAuth(auth: LogAuth): Promise<void> {
-    const { encryptionKey } = auth;
-    if (encryptionKey === undefined) {
-      this.#writer().setAuth(auth);
-      return await this.#flush();
+    if (auth.encryptionKey !== undefined) {
+      if (await this.#attempt((writer) => writer.setAuth(auth), "the encryption key")) return;
     }
-    const isDone = await this.#attempt((writer) => writer.setAuth(auth), "the encryption key");
-    if (!isDone) await this.#writeAuth({ ...auth, encryptionKey: undefined });
+    this.#writer().setAuth({ ...auth, encryptionKey: undefined });
+    await this.#flush();
   }
 
   /** Writes something that not every target can hold; if not, a note says so. */
