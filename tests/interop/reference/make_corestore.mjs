@@ -54,7 +54,7 @@ async function sparse(store, from, wanted) {
 }
 
 /** Logs of many kinds; the same for both generations but for what only one has. */
-async function assorted(store, isOld) {
+async function assorted(store, isOld, isFlushed) {
   const cores = [];
   const add = async (core) => {
     await core.ready();
@@ -70,13 +70,13 @@ async function assorted(store, isOld) {
   await data.append("one");
   await data.setUserData("color", Buffer.from("blue"));
   const key = Buffer.alloc(32, 7);
-  const encrypted = await add(store.get(isOld
-    ? { name: "encrypted", encryptionKey: key }
-    : { name: "encrypted", encryption: { key } }));
+  const encrypted = await add(
+    store.get(isOld ? { name: "encrypted", encryptionKey: key } : { name: "encrypted", encryption: { key } }),
+  );
   await appendAll(encrypted, 50);
   const cleared = await add(store.get({ name: "cleared" }));
   await appendAll(cleared, 300);
-  if (!isOld) await store.storage.compact();
+  if (isFlushed) await store.storage.compact();
   await cleared.clear(10, 20);
   await cleared.clear(100, 290);
   const cut = await add(store.get({ name: "truncated" }));
@@ -90,10 +90,12 @@ async function assorted(store, isOld) {
   return cores;
 }
 
-async function make(store, isOld) {
-  const cores = await assorted(store, isOld);
+async function make(store, isOld, isFlushed = !isOld) {
+  const cores = await assorted(store, isOld, isFlushed);
   const folderOfOthers = `${folder}-others`;
-  const others = isOld ? new Corestore6(folderOfOthers) : new Corestore(folderOfOthers, { allowBackup: true });
+  const others = isOld
+    ? new Corestore6(folderOfOthers)
+    : new Corestore(folderOfOthers, { allowBackup: true });
   const writer = others.get({ name: "remote" });
   await appendAll(writer, 5000);
   cores.push(await sparse(store, writer, [0, 1, 7, 1023, 1024, 3333, 4999]));
@@ -110,7 +112,7 @@ const scenarios = {
   /** Nothing is flushed: all is in the log of the database. */
   async "7-log"() {
     const store = new Corestore(folder, { allowBackup: true });
-    const made = await make(store, false);
+    const made = await make(store, false, false);
     const compat = store.get({ keyPair: await store.createKeyPair("compat"), compat: true, name: undefined });
     await appendAll(compat, 10);
     made.cores.push(compat);
@@ -131,6 +133,29 @@ const scenarios = {
     made.cores.push(many, store.get({ name: "more" }));
     await made.cores.at(-1).ready();
     return { store, ...made };
+  },
+  /** A bit of everything in few bytes: what tests have where there is no reference. */
+  async "7-small"() {
+    const store = new Corestore(folder, { allowBackup: true });
+    const named = store.get({ name: "in tables" });
+    await appendAll(named, 40);
+    await named.append(large(1, 5000));
+    await named.setUserData("color", Buffer.from("blue"));
+    const cut = store.namespace("space").get({ name: "cut" });
+    await appendAll(cut, 30);
+    await store.storage.compact();
+    await named.clear(3, 7);
+    await cut.truncate(9);
+    await cut.append("after the cut");
+    await store.storage.compact();
+    await named.clear(20, 30);
+    await named.append(["in the log", large(2, 6000)]);
+    const branch = named.session({ name: "branch" });
+    await branch.append(["of the branch", large(3, 5001)]);
+    await branch.close();
+    const compat = store.get({ keyPair: await store.createKeyPair("compat"), compat: true });
+    await appendAll(compat, 3);
+    return { store, cores: [named, cut, compat], ...nothing };
   },
   async "7-compacted"() {
     const store = new Corestore(folder, { allowBackup: true });
