@@ -108,7 +108,7 @@ function parseFragment(
   const headerBytes = isRecyclable ? RECYCLABLE_HEADER_BYTES : HEADER_BYTES;
   const end = at + headerBytes + size;
   if (end > block.length) {
-    if (block.length < BLOCK_BYTES) return "end";
+    if (block.length < BLOCK_BYTES && !isFollowed(block, at + 1)) return "end";
     throw damaged(file.name, offset, "a record reaches over the end of its block");
   }
   if (maskCrc(crc32c(block.subarray(at + 6, end))) !== readUint32(block, at)) {
@@ -120,6 +120,17 @@ function parseFragment(
     throw unknown(file.name, `a record has the type ${type}, which is not known`);
   }
   return { type: plain, payload: block.subarray(at + headerBytes, end), length: headerBytes + size };
+}
+
+/** Whether a whole record is in the block at or behind `from`: then what comes before it was not cut off, but damaged. */
+function isFollowed(block: Uint8Array, from: number): boolean {
+  for (let at = from; at + HEADER_BYTES <= block.length; at++) {
+    const type = block[at + 6]!;
+    const end = at + HEADER_BYTES + (block[at + 4]! | block[at + 5]! << 8);
+    if (type === 0 || type > LAST || end > block.length) continue;
+    if (maskCrc(crc32c(block.subarray(at + 6, end))) === readUint32(block, at)) return true;
+  }
+  return false;
 }
 
 function throwIfCompressed(file: ReadableFile, payload: Uint8Array): void {

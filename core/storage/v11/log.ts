@@ -33,6 +33,10 @@ import {
 const PAGE_BITS = 32768;
 /** User data that says what a log is called. */
 const [NAME, NAMESPACE] = ["corestore/name", "corestore/namespace"] as const;
+/** Most blocks that an overlay has beyond what it shares: a length above is an error, and would take pages without end. */
+const MAX_OWN_BLOCKS = 2 ** 33;
+/** A page on which everything is held. */
+const ALL_BITS: Uint8Array = new Uint8Array(PAGE_BITS / 8).fill(255);
 /** Most sessions of sessions. */
 const MAX_DEPENDENCIES = 256;
 
@@ -128,21 +132,8 @@ export class V11Log implements LogStorage {
     checkIndex(page, MAX_BLOCK_INDEX);
     const place = this.#find();
     if (place === undefined) return undefined;
-    const read = (data: number) => this.#source.database().get(dataKey(data, "page", page, 0));
-    const own = read(place.data);
-    let before = 0;
-    let merged: Uint8Array | undefined;
-    for (const { data, length } of place.dependencies) {
-      const bits = read(data);
-      if (bits !== undefined) {
-        merged ??= new Uint8Array(Math.max(bits.length, own?.length ?? 0));
-        copyBits(merged, bits, before - page * PAGE_BITS, length - page * PAGE_BITS);
-      }
-      before = length;
-    }
-    if (merged === undefined) return own;
-    if (own !== undefined) copyBits(merged, own, 0, PAGE_BITS);
-    return merged;
+    const own = this.#storedPage(place.data, page);
+    return place.dependencies.length === 0 ? own : this.#mergedPage(place, page, own);
   }
 
   bitfieldPages(start: number, end: number): { page: number; value: Uint8Array }[] {
@@ -151,19 +142,47 @@ export class V11Log implements LogStorage {
     if (place === undefined) return [];
     const pages = new Set<number>();
     for (const { data } of [...place.dependencies, place]) {
-      for (
-        const { key } of this.#source.database().scan(
-          dataKey(data, "page", start),
-          dataKey(data, "page", end),
-        )
-      ) {
+      const range = [dataKey(data, "page", start), dataKey(data, "page", end)] as const;
+      for (const { key } of this.#source.database().scan(...range)) {
         pages.add(this.#decode(key, decodeDataIndex));
       }
     }
+    const own = this.#ownBlocks(place);
+    const last = Math.min(end, Math.ceil(own.end / PAGE_BITS));
+    for (let page = Math.max(start, Math.floor(own.start / PAGE_BITS)); page < last; page++) pages.add(page);
     return [...pages].sort((a, b) => a - b).flatMap((page) => {
       const value = this.bitfieldPage(page);
       return value === undefined ? [] : [{ page, value }];
     });
+  }
+
+  #storedPage(data: number, page: number): Uint8Array | undefined {
+    return this.#source.database().get(dataKey(data, "page", page, 0));
+  }
+
+  /** The page of an overlay: no bits are stored of one, which has all that it does not share. */
+  #mergedPage(place: Place, page: number, own: Uint8Array | undefined): Uint8Array {
+    const merged = new Uint8Array(PAGE_BITS / 8);
+    const first = page * PAGE_BITS;
+    let before = 0;
+    for (const { data, length } of place.dependencies) {
+      copyBits(merged, this.#storedPage(data, page) ?? merged, before - first, length - first);
+      before = length;
+    }
+    copyBits(merged, own ?? merged, 0, PAGE_BITS);
+    const { start, end } = this.#ownBlocks(place);
+    copyBits(merged, ALL_BITS, start - first, end - first);
+    return merged;
+  }
+
+  /** The blocks that are held without a bit for it: those that an overlay does not share. */
+  #ownBlocks({ dependencies }: Place): { start: number; end: number } {
+    const start = dependencies.at(-1)?.length ?? 0;
+    const end = dependencies.length === 0 ? start : Math.max(start, this.head()?.length ?? 0);
+    if (end - start > MAX_OWN_BLOCKS) {
+      throw damaged(this.#source.path, 0, "an overlay says that it has more than fits");
+    }
+    return { start, end };
   }
 
   userData(key: string): Uint8Array | undefined {

@@ -3,21 +3,24 @@
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
-const require = createRequire(import.meta.url);
 const folder = mkdtempSync(join(tmpdir(), "corestore-"));
 const path = join(folder, "store");
 const script = fileURLToPath(new URL("make_corestore.mjs", import.meta.url));
 const { stdout } = spawnSync("node", [script, "7-small", path], { encoding: "utf8" });
-const version = (name) => require(`${name}/package.json`).version;
-const names = readdirSync(join(path, "db")).filter((name) => /^CURRENT$|^MANIFEST|\.(log|sst|blob)$/.test(name));
+const version = (name) =>
+  JSON.parse(readFileSync(new URL(`node_modules/${name}/package.json`, import.meta.url), "utf8")).version;
+const names = readdirSync(join(path, "db")).filter((name) =>
+  /^CURRENT$|^MANIFEST|\.(log|sst|blob)$/.test(name)
+);
 const files = names.map((name) => [name, gzipSync(readFileSync(join(path, "db", name))).toString("base64")]);
-const versions = ["corestore", "hypercore", "hypercore-storage", "rocksdb-native"].map((name) => [name, version(name)]);
+const versions = ["corestore", "hypercore", "hypercore-storage", "rocksdb-native"].map((
+  name,
+) => [name, version(name)]);
 console.log(JSON.stringify(
   { versions: Object.fromEntries(versions), facts: JSON.parse(stdout), files: Object.fromEntries(files) },
   null,
