@@ -4,6 +4,7 @@ import type { ProtocolError } from "../runtime/errors.ts";
 import type { Timer } from "../runtime/runtime.ts";
 import { type BlockJob, BlockJobs } from "./block_jobs.ts";
 import type { ConflictProof } from "./conflict.ts";
+import { HOTSWAP_MS } from "./constants.ts";
 import { ForkJobs } from "./fork_jobs.ts";
 import type { Inquiry } from "./in_flight.ts";
 import type { NoData } from "./messages.ts";
@@ -59,6 +60,7 @@ export class Downloads {
   readonly #receiver: Receiver;
   readonly #upgrades = new Waiters<boolean>();
   readonly #slowTimer: Timer;
+  #askedInsteadAt = -Infinity;
   #storageError: unknown;
   #isStopped = false;
 
@@ -146,8 +148,7 @@ export class Downloads {
 
   /** Blocks are here, or no longer. */
   onBlocks(start: number, end: number, isHeld: boolean): void {
-    if (!isHeld) {
-      this.#ranges.reset();
+    if (!isHeld) { // what was fetched and cleared is not fetched again by the same range
       for (const peer of this.#host.peers) peer.touch();
       this.#host.schedule();
       return;
@@ -227,7 +228,9 @@ export class Downloads {
     let peers = shuffled(this.#host.peers, (bound) => this.#log.runtime.random.below(bound));
     while (peers.length > 0) peers = peers.filter((peer) => this.#scheduler.askNext(peer));
     this.#settleUpgrades();
-    this.#slowTimer.reset(this.#host.peers.length > 1 ? this.#scheduler.slowAt : Infinity);
+    if (this.#host.peers.length > 1) {
+      this.#slowTimer.reset(Math.max(this.#scheduler.slowAt, this.#askedInsteadAt + HOTSWAP_MS));
+    }
   }
 
   /** Gives everything up. */
@@ -289,6 +292,7 @@ export class Downloads {
   }
 
   #askInstead(): void {
+    this.#askedInsteadAt = this.#log.runtime.clock.now();
     for (const peer of this.#host.peers) {
       peer.cork();
       while (this.#scheduler.askInstead(peer));

@@ -5,7 +5,7 @@ import type { Proof, UpgradeProof } from "../log/proof.ts";
 import { HyphaError, ProtocolError, StorageError } from "../runtime/errors.ts";
 import type { BlockJob, BlockJobs } from "./block_jobs.ts";
 import { compareLogs, type ConflictProof } from "./conflict.ts";
-import { INVALID_REQUEST, NOT_AVAILABLE } from "./constants.ts";
+import { INVALID_REQUEST, MAX_PUSHES, NOT_AVAILABLE } from "./constants.ts";
 import type { ForkJob, ForkJobs } from "./fork_jobs.ts";
 import type { Inquiry } from "./in_flight.ts";
 import type { NoData } from "./messages.ts";
@@ -100,6 +100,7 @@ export class Receiver {
   #isPush(peer: PeerMachine, { request, fork, upgrade, block }: LogData): boolean {
     const { tree } = this.#log;
     if (request !== 0 || !this.#host.allowPush || fork !== tree.fork || peer.isPaused) return false;
+    if (peer.arriving >= MAX_PUSHES) return false;
     const isNews = upgrade !== undefined && upgrade.start + upgrade.length > tree.length;
     return isNews || (block !== undefined && upgrade?.start !== 0);
   }
@@ -116,12 +117,12 @@ export class Receiver {
       return;
     }
     if (!(applied instanceof Promise)) {
-      this.#finish(peer, inquiry, job, data, applied);
+      this.#finish(peer, job, data, applied);
       this.#host.askMore(peer);
       return;
     }
     void applied.then((value) => {
-      this.#finish(peer, inquiry, job, data, value);
+      this.#finish(peer, job, data, value);
       this.#host.schedule();
     }, (error) => this.#fail(peer, inquiry, job, error));
   }
@@ -147,7 +148,6 @@ export class Receiver {
   /** It is verified and stored. */
   #finish(
     peer: PeerMachine,
-    inquiry: Inquiry | undefined,
     job: BlockJob | undefined,
     data: LogData,
     applied: Applied,
@@ -164,8 +164,7 @@ export class Receiver {
       peer.countDownload(bytes);
       this.#host.onDownload(peer, data.block.index, bytes);
     }
-    const isSeekAnswer = inquiry?.seek !== undefined;
-    if (isSeekAnswer || applied.isUpgrade) this.#host.seeks.refresh();
+    this.#host.seeks.refresh();
   }
 
   /** It is wrong, or cannot be stored. */

@@ -309,6 +309,7 @@ export class Replicator {
 
   #onClose(peer: PeerMachine, isRemote: boolean): void {
     this.#schedule();
+    if (peer.mux.isDestroyed) this.#attachments.remove(peer.mux);
     if (this.#opening.delete(peer)) return;
     const place = this.#peers.indexOf(peer);
     if (place === -1) return;

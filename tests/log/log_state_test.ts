@@ -323,13 +323,15 @@ testStores("what is verified in one turn is written before it gets large", async
   assert.equal(reader.contiguousLength, 6);
 });
 
-test("nodes are kept as many as fit, and the oldest go", () => {
+test("nodes are kept as many as fit, and those that were used last", () => {
   const cache = new NodeCache();
   const hash = new Uint8Array(32);
-  for (let index = 0; index < 5000; index++) cache.put({ index, size: 1, hash });
+  for (let index = 0; index < 5000; index++) {
+    cache.put({ index, size: 1, hash });
+    assert.ok(cache.get(0) !== undefined, "it is used all the time");
+  }
   const kept = Array.from({ length: 5000 }, (_, index) => cache.get(index)).filter((node) =>
     node !== undefined
   );
-  assert.equal(kept.length, 1024);
-  assert.equal(kept[0]!.index, 5000 - 1024);
+  assert.ok(kept.length >= 512 && kept.length <= 1024, `${kept.length} are kept`);
 });

@@ -11,6 +11,7 @@ const { keyPair } = require("hypercore-crypto");
 const hypercoreCrypto = require("hypercore-crypto");
 const SecretStream = require("@hyperswarm/secret-stream");
 const DefaultEncryption = require("hypercore/lib/default-encryption.js");
+const caps = require("hypercore/lib/caps.js");
 const log = require("hypercore/lib/messages.js");
 const { MerkleTreeBatch } = require("hypercore/lib/merkle-tree.js");
 const Verifier = require("hypercore/lib/verifier.js");
@@ -207,6 +208,22 @@ for (const name of ["upgrade", "block", "seek"]) {
   checks[`log-request-${name}`] = codec(log.wire.request);
   checks[`log-data-${name}`] = codec(log.wire.data);
 }
+const replication = {
+  sync: "sync",
+  "no-data": "noData",
+  want: "want",
+  "want-any": "want",
+  bitfield: "bitfield",
+  range: "range",
+  "range-one": "range",
+  extension: "extension",
+};
+for (const [name, kind] of Object.entries(replication)) checks[`log-${name}`] = codec(log.wire[kind]);
+checks["log-handshake"] = () =>
+  c.encode(log.wire.handshake, {
+    seeks: true,
+    capability: caps.replicate(true, logKey, Buffer.alloc(64, 6)),
+  });
 for (const name of ["client-payload", "server-payload"]) checks[name] = codec(m.noisePayload);
 for (const name of ["punch-probe-reply", "punch-start", "punch-start-reply"]) {
   checks[name] = codec(m.holepunchPayload);
