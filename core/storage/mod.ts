@@ -50,4 +50,7 @@ export {
   type TreeNode,
 } from "./storage.ts";
 export { openV11Store, V11Store } from "./v11/mod.ts";
+export type { FileFolder, RandomAccessFile } from "./v10/files.ts";
+export { openV10Store, type V10StoreOptions } from "./v10/random_access.ts";
+export { type V10Layout, V10Store, type V10StoreConfig } from "./v10/store.ts";
 export { type LogOperation, LogWriter, WriteBatch } from "./write_batch.ts";
