@@ -61,7 +61,6 @@ export type ErrorCode =
   | "SESSION_NOT_WRITABLE"
   | "SNAPSHOT_NOT_AVAILABLE"
   // the disk
-  | "NOT_SUPPORTED"
   | "READ_FAILED"
   | "STORE_CLOSED"
   | "STORE_CORRUPT"

@@ -6,7 +6,14 @@ import { discoveryKey as discoveryKeyOf } from "../../crypto/hash.ts";
 import type { CryptoProvider } from "../../runtime/crypto_provider.ts";
 import { HyphaError, StorageError, toError } from "../../runtime/errors.ts";
 import { GroupSync } from "../group_sync.ts";
-import type { Durability, LogStorage, MaybePromise, Store, StoreSize } from "../storage.ts";
+import {
+  type Durability,
+  type LogStorage,
+  type MaybePromise,
+  PRIMARY_KEY_RECORD,
+  type Store,
+  type StoreSize,
+} from "../storage.ts";
 import { checkName, LogWriter, type WriteBatch } from "../write_batch.ts";
 import { type Change, changeOf, isDestructive, unsupported } from "./change.ts";
 import type { FileFolder, RandomAccessFile } from "./files.ts";
