@@ -269,6 +269,10 @@ withJson(store.command("import"))
   .argument("<source>", "its folder or file, which is only read, and which no program may be using")
   .option("--store <file>", "the store to copy to", STORE)
   .option("--dry-run", "check everything, and write nothing")
+  .option(
+    "--keep-unproven",
+    "take blocks along that lack what would prove them; hypercore 11 leaves some behind",
+  )
   .action((source: string, options: ImportOptions & JsonOption) =>
     run(options, (reporter, signal) => storeImport(source, options, reporter, signal))
   );

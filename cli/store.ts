@@ -73,6 +73,8 @@ export interface ImportOptions {
   readonly store: string;
   /** Whether nothing is written. */
   readonly dryRun?: boolean;
+  /** Whether blocks come along that cannot be proven. */
+  readonly keepUnproven?: boolean;
 }
 
 /** What `hypha store export` is told. */
@@ -147,13 +149,14 @@ async function copyAll(
   source: Store,
   target: Store,
   discoveryKeys: readonly Uint8Array[] | undefined,
-  { dryRun = false }: ImportOptions,
+  { dryRun = false, keepUnproven = false }: ImportOptions,
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<void> {
   const { logs, records } = await copyStore(source, target, {
     crypto: await loadCryptoProvider(),
     isDryRun: dryRun,
+    keepsUnproven: keepUnproven,
     signal,
     onLog: (log) => reporter.report(copyLine(log)),
     ...(discoveryKeys === undefined ? {} : { discoveryKeys }),

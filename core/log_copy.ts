@@ -2,18 +2,12 @@
  * Copying one log from a store to another.
  */
 import { equals } from "../encoding/bytes.ts";
-import {
-  HeldBits,
-  isAboutLog,
-  type LogPiece,
-  LogWalk,
-  proveHead,
-  type ProvenLog,
-  treeOf,
-} from "./log_walk.ts";
+import { isAboutLog, type LogPiece, LogWalk, proveHead, type ProvenLog, treeOf } from "./log_walk.ts";
 import { treeHash } from "./crypto/hash.ts";
+import { HeldBits } from "./held_bits.ts";
 import { PAGE_BITS } from "./log/constants.ts";
 import { rootsOf } from "./log/merkle_tree.ts";
+import { overlayChange } from "./overlay_copy.ts";
 import type { CryptoProvider } from "./runtime/crypto_provider.ts";
 import { StorageError } from "./runtime/errors.ts";
 import type { LogAuth, LogStorage, Store } from "./storage/storage.ts";
@@ -59,14 +53,14 @@ export interface LogCopyConfig {
   readonly target: Store;
   readonly isDryRun: boolean;
   readonly maxBatchBytes: number;
+  /** Whether blocks come along of which it cannot be told whether they are right. */
+  readonly keepsUnproven: boolean;
   /** Is called after each batch; what it throws ends the copy. */
   readonly onBatch: (length: number, blocks: number, bytes: number) => void;
 }
 
 /** Nodes after which a batch is written. */
 const MAX_BATCH_NODES = 8192;
-/** Bytes of a page of the bitfield. */
-const PAGE_BYTES: number = PAGE_BITS / 8;
 
 /** A log of the target has other content. */
 class Conflict extends Error {}
@@ -83,6 +77,7 @@ export class LogCopy {
   #held = 0;
   #blocks = 0;
   #bytes = 0;
+  #unproven = 0;
   #hasChanged = false;
   #batch = new WriteBatch();
   /** The page of the target's bitfield that is being filled. */
@@ -123,8 +118,6 @@ export class LogCopy {
     this.#length = (await this.#from.head())?.length ?? 0;
     this.#held = await new HeldBits(this.#from).count(this.#length);
     const proven = await proveHead(this.#config.crypto, this.#from);
-    const overlays = await this.#from.overlays();
-    if (overlays.length > 0) this.#notes.push(`overlays were left out: ${overlays.join(", ")}`);
     return proven;
   }
 
@@ -171,16 +164,15 @@ export class LogCopy {
 
   /** Whether the source holds blocks that the target does not. */
   async #isAnyMissing(): Promise<boolean> {
-    const source = new HeldBits(this.#from);
-    for (let start = 0; start < this.#length; start += PAGE_BITS) {
-      const end = Math.min(start + PAGE_BITS, this.#length);
-      const held = await this.#ofSource(() => source.between(start, end));
-      if (held.length > 0 && !await this.#isHeldThere(start, held)) return true;
+    const pages = new HeldBits(this.#from).pages(this.#length);
+    for (;;) {
+      const { value, done } = await this.#ofSource(() => pages.next());
+      if (done === true) return false;
+      if (!await this.#isHeldThere(value.held[0]!, value.held)) return true;
     }
-    return false;
   }
 
-  /** Whether the target holds all of `held`, which are on one page from `start` on. */
+  /** Whether the target holds all of `held`, which are on one page, and not before `start`. */
   async #isHeldThere(start: number, held: readonly number[]): Promise<boolean> {
     const there = new Set(await this.#targetBits.between(start, held.at(-1)! + 1));
     return held.every((index) => there.has(index));
@@ -194,13 +186,18 @@ export class LogCopy {
       if (done === true) break;
       await this.#add(value);
     }
+    if (this.#unproven > 0) {
+      const fate = this.#config.keepsUnproven ? "are unproven" : "were left out";
+      this.#notes.push(`${this.#unproven} blocks ${fate}, since nodes that would prove them are missing`);
+    }
     await this.#flush();
   }
 
-  async #add({ nodes, blocks }: LogPiece): Promise<void> {
+  async #add({ nodes, blocks, unproven }: LogPiece): Promise<void> {
     const writer = this.#writer();
     for (const node of nodes) writer.putNode(node);
-    for (const { index, value } of blocks) {
+    this.#unproven += unproven.length;
+    for (const { index, value } of this.#config.keepsUnproven ? [...blocks, ...unproven] : blocks) {
       const page = await this.#turnTo(Math.floor(index / PAGE_BITS));
       const bit = index % PAGE_BITS;
       if ((page[bit >>> 3]! & (1 << (bit & 7))) !== 0) continue;
@@ -217,8 +214,7 @@ export class LogCopy {
   async #turnTo(number: number): Promise<Uint8Array> {
     if (this.#page?.number === number) return this.#page.bytes;
     this.#putPage();
-    const bytes = new Uint8Array(PAGE_BYTES);
-    bytes.set(await this.#to.bitfieldPage(number) ?? []);
+    const bytes = (await new HeldBits(this.#to).page(number)).slice();
     this.#page = { number, bytes };
     return bytes;
   }
@@ -230,6 +226,7 @@ export class LogCopy {
   /** Gives the target what else belongs to the log, and at last makes it a writer, if the source is one. */
   async #finish({ auth, head }: ProvenLog): Promise<void> {
     await this.#copyUserData();
+    for (const name of await this.#ofSource(() => this.#from.overlays())) await this.#copyOverlay(name);
     if (head !== undefined) await this.#copyHints();
     const there = await this.#to.auth() ?? { ...auth, keyPair: undefined, encryptionKey: undefined };
     const merged: LogAuth = {
@@ -250,8 +247,15 @@ export class LogCopy {
       const there = await this.#to.userData(key);
       if (value === undefined || (there !== undefined && equals(there, value))) continue;
       if (there !== undefined) this.#notes.push(`user data ${key} are others in the target, and stay`);
-      else await this.#attempt((writer) => writer.setUserData(key, value), `user data ${key}`);
+      else await this.#attempt((batch) => batch.log(this.#to).setUserData(key, value), `user data ${key}`);
     }
+  }
+
+  async #copyOverlay(name: string): Promise<void> {
+    const { crypto } = this.#config;
+    const change = await this.#ofSource(() => overlayChange(crypto, this.#from, this.#to, name));
+    if (typeof change === "string") this.#notes.push(`overlay ${name} was left out: ${change}`);
+    else if (change !== undefined) await this.#attempt(change, `overlay ${name}`);
   }
 
   async #copyHints(): Promise<void> {
@@ -267,23 +271,23 @@ export class LogCopy {
     if (there !== undefined && there.contiguousLength === contiguousLength) return;
     if (!this.#hasChanged && contiguousLength === 0) return;
     await this.#attempt(
-      (writer) => writer.setHints({ contiguousLength, remoteContiguousLength, recovering }),
+      (batch) => batch.log(this.#to).setHints({ contiguousLength, remoteContiguousLength, recovering }),
       "hints",
     );
   }
 
   async #writeAuth(auth: LogAuth): Promise<void> {
     if (auth.encryptionKey !== undefined) {
-      if (await this.#attempt((writer) => writer.setAuth(auth), "the encryption key")) return;
+      if (await this.#attempt((batch) => batch.log(this.#to).setAuth(auth), "the encryption key")) return;
     }
     this.#writer().setAuth({ ...auth, encryptionKey: undefined });
     await this.#flush();
   }
 
   /** Writes something that not every target can hold; if not, a note says so. */
-  async #attempt(change: (writer: LogWriter) => void, what: string): Promise<boolean> {
+  async #attempt(change: (batch: WriteBatch) => void, what: string): Promise<boolean> {
     await this.#flush();
-    change(this.#writer());
+    change(this.#batch);
     try {
       await this.#flush();
       return true;
@@ -298,10 +302,9 @@ export class LogCopy {
   async #flush(): Promise<void> {
     this.#putPage();
     this.#page = undefined;
-    const { operations } = this.#writer();
-    if (operations.length === 0) return;
-    this.#hasChanged = true;
+    if (this.#batch.logs.every(({ operations }) => operations.length === 0)) return;
     if (!this.#config.isDryRun) await this.#config.target.write(this.#batch);
+    this.#hasChanged = true;
     this.#batch = new WriteBatch();
     this.#config.onBatch(this.#length, this.#blocks, this.#bytes);
   }

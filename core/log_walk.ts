@@ -7,7 +7,7 @@ import { DecodeError, decodeExact } from "../encoding/codec.ts";
 import { toHex } from "../encoding/text.ts";
 import { discoveryKey as discoveryKeyOf, leafHash, treeHash } from "./crypto/hash.ts";
 import { countLeaves, fullRoots, leftChild, leftSpan, rightChild, rightSpan } from "./log/flat_tree.ts";
-import { PAGE_BITS } from "./log/constants.ts";
+import { HeldBits } from "./held_bits.ts";
 import { manifest } from "./log/manifest.ts";
 import { parentNode, totalSize, TreeBatch, type TreeNode, type TreeState } from "./log/merkle_tree.ts";
 import { Verifier } from "./log/verifier.ts";
@@ -19,8 +19,6 @@ import type { LogAuth, LogHead, LogReader, LogStorage, StoredBlock } from "./sto
 const CHUNK_BLOCKS = 1024;
 /** Bytes of blocks that are read at once. */
 const READ_BYTES = 2 ** 20;
-/** Pages of the bitfield that are looked at together, where there should be none. */
-const PAGES_AT_ONCE = 1024;
 
 /** What a log says of itself, and has proven. */
 export interface ProvenLog {
@@ -32,12 +30,14 @@ export interface ProvenLog {
   readonly tree: TreeState;
 }
 
-/** A part of what is held. All of it is proven. */
+/** A part of what is held. */
 export interface LogPiece {
-  /** Nodes of the tree: those above come first. */
+  /** Nodes of the tree, which are proven: those above come first. */
   readonly nodes: readonly TreeNode[];
-  /** Blocks that the bitfield says are held. */
+  /** Blocks that the bitfield says are held, and that are proven. */
   readonly blocks: readonly StoredBlock[];
+  /** Blocks that it says are held, of which nothing tells whether they are what was written: nodes above them are missing. */
+  readonly unproven: readonly StoredBlock[];
 }
 
 /** The error for a log that is not what it should be. */
@@ -108,6 +108,11 @@ export async function treeOf(
 /** Whether a part of a log, whose blocks `held` are to be read, is of no interest. */
 export type SkipBlocks = (start: number, held: readonly number[]) => Promise<boolean>;
 
+/** The blocks below a node: the first, and that behind the last. */
+function blocksBelow(index: number): [start: number, end: number] {
+  return [leftSpan(index) / 2, rightSpan(index) / 2 + 1];
+}
+
 /** Goes through one log. */
 export class LogWalk {
   readonly #crypto: CryptoProvider;
@@ -137,48 +142,58 @@ export class LogWalk {
   async *#below(node: TreeNode): AsyncGenerator<LogPiece> {
     if (countLeaves(node.index) <= CHUNK_BLOCKS) return yield* this.#chunk(node);
     const [left, right] = await this.#log.nodes([leftChild(node.index), rightChild(node.index)]);
-    if (left === undefined || right === undefined) return await this.#checkEmpty(node.index);
+    if (left === undefined || right === undefined) return yield* this.#unproven(node.index);
     this.#checkParent(node, left, right);
-    yield { nodes: [left, right], blocks: [] };
+    yield { nodes: [left, right], blocks: [], unproven: [] };
     yield* this.#below(left);
     yield* this.#below(right);
   }
 
   async *#chunk(root: TreeNode): AsyncGenerator<LogPiece> {
-    const [start, end] = [leftSpan(root.index) / 2, rightSpan(root.index) / 2 + 1];
-    const held = await this.#bits.between(start, end);
+    const [start, end] = blocksBelow(root.index);
     const proven = await this.#provenBelow(root);
     const nodes = [...proven.values()].slice(1);
-    if (nodes.length > 0) yield { nodes, blocks: [] };
-    if (held.length === 0 || await this.#skip(start, held)) return;
-    for (const index of held) {
-      if (!proven.has(2 * index)) {
-        throw unsound(`block ${index} is held, but the nodes that prove it are missing`);
-      }
-    }
-    yield* this.#blocks(held, end, proven);
+    if (nodes.length > 0) yield { nodes, blocks: [], unproven: [] };
+    yield* this.#blocks(await this.#bits.between(start, end), end, proven);
   }
 
+  /** What is held below a node whose children are missing: there may be much, or, in a log that is held in parts, nothing. */
+  async *#unproven(index: number): AsyncGenerator<LogPiece> {
+    const [start, end] = blocksBelow(index);
+    for (let at = await this.#bits.firstBetween(start, end); at !== undefined;) {
+      const next = Math.min(end, (Math.floor(at / CHUNK_BLOCKS) + 1) * CHUNK_BLOCKS);
+      yield* this.#blocks(await this.#bits.between(at, next), next, new Map());
+      at = next < end ? await this.#bits.firstBetween(next, end) : undefined;
+    }
+  }
+
+  /** The blocks `held`, which end before `end`. */
   async *#blocks(
     held: readonly number[],
     end: number,
     proven: ReadonlyMap<number, TreeNode>,
   ): AsyncGenerator<LogPiece> {
+    if (held.length === 0 || await this.#skip(held[0]!, held)) return;
     for (let next = 0; next < held.length;) {
-      const read = await this.#log.blocks(held[next]!, end, READ_BYTES);
-      const blocks: StoredBlock[] = [];
-      for (const block of read) {
+      const piece: { nodes: TreeNode[]; blocks: StoredBlock[]; unproven: StoredBlock[] } = {
+        nodes: [],
+        blocks: [],
+        unproven: [],
+      };
+      const before = next;
+      for (const block of await this.#log.blocks(held[next]!, end, READ_BYTES)) {
         // Those in between that the bitfield does not know are of no use, and harm nobody.
         if (next === held.length || block.index < held[next]!) continue;
         if (block.index !== held[next]) break;
-        this.#checkBlock(block, proven.get(2 * block.index)!);
-        blocks.push(block);
+        const leaf = proven.get(2 * block.index);
+        if (leaf !== undefined) this.#checkBlock(block, leaf);
+        (leaf === undefined ? piece.unproven : piece.blocks).push(block);
         next++;
       }
-      if (blocks.length === 0) {
+      if (next === before) {
         throw unsound(`block ${held[next]} is missing, though the bitfield says that it is held`);
       }
-      yield { nodes: [], blocks };
+      yield piece;
     }
   }
 
@@ -217,80 +232,6 @@ export class LogWalk {
       throw unsound(`block ${index} is not what was written: the tree has ${toHex(leaf.hash)}`);
     }
   }
-
-  async #checkEmpty(index: number): Promise<void> {
-    const [start, end] = [leftSpan(index) / 2, rightSpan(index) / 2 + 1];
-    const held = await this.#bits.firstBetween(start, end);
-    if (held !== undefined) throw unsound(`block ${held} is held, but the nodes that prove it are missing`);
-  }
-}
-
-/** Which blocks a log holds. */
-export class HeldBits {
-  readonly #log: LogReader;
-  #page = -1;
-  #bytes: Uint8Array | undefined;
-
-  constructor(log: LogReader) {
-    this.#log = log;
-  }
-
-  /** The blocks in [start, end) that are held; both are on the same page. */
-  async between(start: number, end: number): Promise<number[]> {
-    const page = Math.floor(start / PAGE_BITS);
-    if (page !== this.#page) {
-      this.#bytes = await this.#log.bitfieldPage(page);
-      this.#page = page;
-    }
-    return this.#bytes === undefined ? [] : bitsOf(this.#bytes, page, start, end);
-  }
-
-  /** The first block in [start, end) that is held. */
-  async firstBetween(start: number, end: number): Promise<number | undefined> {
-    const last = Math.ceil(end / PAGE_BITS);
-    for (let at = Math.floor(start / PAGE_BITS); at < last; at += PAGES_AT_ONCE) {
-      for (const { page, value } of await this.#log.bitfieldPages(at, Math.min(last, at + PAGES_AT_ONCE))) {
-        const [first] = bitsOf(value, page, start, end);
-        if (first !== undefined) return first;
-      }
-    }
-    return undefined;
-  }
-
-  /** How many blocks before `length` are held. */
-  async count(length: number): Promise<number> {
-    let count = 0;
-    const last = Math.ceil(length / PAGE_BITS);
-    for (let at = 0; at < last; at += PAGES_AT_ONCE) {
-      for (const { page, value } of await this.#log.bitfieldPages(at, Math.min(last, at + PAGES_AT_ONCE))) {
-        count += bitsOf(value, page, 0, length).length;
-      }
-    }
-    return count;
-  }
-
-  /** All blocks before this one are held. */
-  async contiguousLength(length: number): Promise<number> {
-    for (let start = 0; start < length; start += PAGE_BITS) {
-      const end = Math.min(start + PAGE_BITS, length);
-      const held = await this.between(start, end);
-      if (held.length < end - start) {
-        const gap = held.findIndex((index, i) => index !== start + i);
-        return start + (gap === -1 ? held.length : gap);
-      }
-    }
-    return length;
-  }
-}
-
-function bitsOf(bytes: Uint8Array, page: number, start: number, end: number): number[] {
-  const bits: number[] = [];
-  const base = page * PAGE_BITS;
-  const last = Math.min(end - base, 8 * bytes.length, PAGE_BITS);
-  for (let bit = Math.max(0, start - base); bit < last; bit++) {
-    if ((bytes[bit >>> 3]! & (1 << (bit & 7))) !== 0) bits.push(base + bit);
-  }
-  return bits;
 }
 
 /** Whether `error` says that a log cannot be read as it is, and not that the caller or the store has come to an end. */

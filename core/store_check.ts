@@ -1,8 +1,8 @@
 /**
  * What is in a store, and whether it is what the writers of its logs have signed.
  */
-import { HeldBits, isAboutLog, LogWalk, proveHead, treeOf } from "./log_walk.ts";
-import { PAGE_BITS } from "./log/constants.ts";
+import { isAboutLog, LogWalk, proveHead, treeOf, unsound } from "./log_walk.ts";
+import { HeldBits } from "./held_bits.ts";
 import type { CryptoProvider } from "./runtime/crypto_provider.ts";
 import type { LogStorage, Store } from "./storage/storage.ts";
 
@@ -96,6 +96,10 @@ async function walkAll(
   let [blocks, bytes] = [0, 0];
   for await (const piece of new LogWalk(crypto, log, tree, async () => false).pieces()) {
     signal?.throwIfAborted();
+    const [first] = piece.unproven;
+    if (first !== undefined) {
+      throw unsound(`block ${first.index} is held, but nodes that prove it are missing`);
+    }
     blocks += piece.blocks.length;
     for (const { value } of piece.blocks) bytes += value.length;
   }
@@ -121,12 +125,10 @@ export async function* statStore(store: Store): AsyncGenerator<LogStatistics> {
 }
 
 async function heldOf(log: LogStorage, length: number): Promise<{ held: number; bytes: number }> {
-  const bits = new HeldBits(log);
   let [held, bytes] = [0, 0];
-  for (let start = 0; start < length; start += PAGE_BITS) {
-    const indexes = await bits.between(start, Math.min(start + PAGE_BITS, length));
-    held += indexes.length;
-    for (const node of await log.nodes(indexes.map((index) => 2 * index))) bytes += node?.size ?? 0;
+  for await (const page of new HeldBits(log).pages(length)) {
+    held += page.held.length;
+    for (const node of await log.nodes(page.held.map((index) => 2 * index))) bytes += node?.size ?? 0;
   }
   return { held, bytes };
 }

@@ -31,6 +31,11 @@ export interface CopyOptions {
   readonly discoveryKeys?: readonly Uint8Array[];
   /** Whether everything is read and proven and nothing is written. */
   readonly isDryRun?: boolean;
+  /**
+   * Whether blocks come along that cannot be proven, since nodes are missing; false by default, and a note tells how many were left
+   * out. Hypercore 11 deletes such nodes when it clears from an odd index on, and so may have the only copy of blocks before it.
+   */
+  readonly keepsUnproven?: boolean;
   /** Bytes of blocks after which a batch is written; 1 MiB by default. */
   readonly maxBatchBytes?: number;
   /** Ends the copy after the batch that is being written; another copy goes on there. */
@@ -65,13 +70,14 @@ const MAX_BATCH_BYTES = 2 ** 20;
 /**
  * Copies logs with all that belongs to them from `source` to `target`. The source is only read.
  *
- * A log comes as it would from a peer: first its head, which is signed, then nodes and blocks with their bits. So what an interrupted
- * copy leaves behind is a log that holds a part of its blocks, and says so; the next copy goes on there, and passes over logs that
- * are complete. What makes the target a writer comes last: of each log the key pair, of the store the primary key, and that only when
- * all logs are there. Nothing that the target has is overwritten: a log that has another content there is reported, and left alone.
+ * A log comes as it would from a peer: first its head, which is signed, then nodes and blocks with their bits. So what an
+ * interrupted copy leaves behind is a log that holds a part of its blocks, and says so; the next copy goes on there, and passes
+ * over logs that are complete. What makes the target a writer comes last: of each log the key pair, of the store the primary key,
+ * and that only when all logs are there. Nothing that the target has is overwritten: a log that has another content there is
+ * reported, and left alone.
  *
  * Every head is checked against its signature, every node and every block against the head. Logs that fail are reported and not
- * copied any further; the others are. Overlays are not copied.
+ * copied any further; the others are. Overlays come along if the target can have them and their own blocks are not too many.
  *
  * @throws {StorageError} if the target fails; what is wrong with a log of the source is in the report.
  * @throws the reason of `signal` when it aborts.
@@ -89,7 +95,8 @@ const MAX_BATCH_BYTES = 2 ** 20;
  * ```
  */
 export async function copyStore(source: Store, target: Store, options: CopyOptions): Promise<CopyReport> {
-  const { crypto, isDryRun = false, maxBatchBytes = MAX_BATCH_BYTES, signal, onProgress, onLog } = options;
+  const { crypto, isDryRun = false, keepsUnproven = false, maxBatchBytes = MAX_BATCH_BYTES } = options;
+  const { signal, onProgress, onLog } = options;
   const logs: LogReport[] = [];
   for await (const discoveryKey of options.discoveryKeys ?? source.list()) {
     signal?.throwIfAborted();
@@ -98,6 +105,7 @@ export async function copyStore(source: Store, target: Store, options: CopyOptio
       crypto,
       target,
       isDryRun,
+      keepsUnproven,
       maxBatchBytes,
       onBatch(length, blocks, bytes) {
         onProgress?.({ discoveryKey, length, blocks, bytes });

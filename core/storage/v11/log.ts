@@ -78,7 +78,8 @@ export class V11Log implements LogStorage {
   }
 
   hints(): LogHints | undefined {
-    return this.#ofData("hints", decodeHints);
+    const hints = this.#ofData("hints", decodeHints);
+    return hints && { ...hints, contiguousLength: this.#firstGap(hints.contiguousLength) };
   }
 
   block(index: number): Uint8Array | undefined {
@@ -154,6 +155,20 @@ export class V11Log implements LogStorage {
       const value = this.bitfieldPage(page);
       return value === undefined ? [] : [{ page, value }];
     });
+  }
+
+  /** The first block that is not held, `limit` if that is not before it: the reference may write this hint later than the bits. */
+  #firstGap(limit: number): number {
+    for (let first = 0; first < limit; first += PAGE_BITS) {
+      const page = this.bitfieldPage(first / PAGE_BITS);
+      if (page === undefined) return first;
+      const byte = page.findIndex((byte) => byte !== 255);
+      if (byte === -1) continue;
+      let bit = 8 * byte;
+      while ((page[byte]! & (1 << (bit & 7))) !== 0) bit++;
+      return Math.min(limit, first + bit);
+    }
+    return limit;
   }
 
   #storedPage(data: number, page: number): Uint8Array | undefined {

@@ -4,7 +4,13 @@
 import { StorageError } from "../../runtime/errors.ts";
 import { RocksDatabase } from "../rocksdb/database.ts";
 import { type ReadableFolder, unknown } from "../rocksdb/files.ts";
-import { type Durability, PRIMARY_KEY_RECORD, type Store, type StoreSize } from "../storage.ts";
+import {
+  type Durability,
+  type LogStorage,
+  PRIMARY_KEY_RECORD,
+  type Store,
+  type StoreSize,
+} from "../storage.ts";
 import { checkName } from "../write_batch.ts";
 import { decodeStored, V11Log } from "./log.ts";
 import { decodeLogKey, headKey, LOG_RANGE } from "./keys.ts";
@@ -46,7 +52,7 @@ export class V11Store implements Store {
   }
 
   /** The log of a discovery key. @throws {TypeError} if the key has another length than 32. */
-  open(discoveryKey: Uint8Array): V11Log {
+  open(discoveryKey: Uint8Array): LogStorage {
     this.#open();
     if (discoveryKey.length !== 32) {
       throw new TypeError(`A discovery key has 32 bytes, not ${discoveryKey.length}`);
@@ -75,7 +81,7 @@ export class V11Store implements Store {
     return this.#seed !== undefined && PRIMARY_KEY_RECORD.startsWith(prefix) ? [PRIMARY_KEY_RECORD] : [];
   }
 
-  /** @throws {StorageError} NOT_SUPPORTED, whatever is to be written. */
+  /** Writes nothing. @throws {StorageError} NOT_SUPPORTED, whatever is to be written. */
   write(): never {
     throw readOnly();
   }
@@ -85,7 +91,7 @@ export class V11Store implements Store {
     this.#open();
   }
 
-  /** @throws {StorageError} NOT_SUPPORTED, whatever is to be removed. */
+  /** Removes nothing. @throws {StorageError} NOT_SUPPORTED, whatever is to be removed. */
   async remove(): Promise<never> {
     throw readOnly();
   }

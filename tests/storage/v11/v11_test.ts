@@ -9,6 +9,7 @@ import { loadCryptoProvider } from "../../../core/crypto/provider.ts";
 import { fullRoots } from "../../../core/log/flat_tree.ts";
 import { type Store, WriteBatch } from "../../../core/storage/mod.ts";
 import { dataKey, headKey, logKey } from "../../../core/storage/v11/keys.ts";
+import type { V11Log } from "../../../core/storage/v11/log.ts";
 import { V11Store } from "../../../core/storage/v11/store.ts";
 import { test } from "../../harness.ts";
 import { memoryFolder, recordedStore } from "../rocksdb/recorded.ts";
@@ -16,16 +17,18 @@ import { batchOf, databaseOf, logOf } from "../rocksdb/rocks_writer.ts";
 
 const { facts, files } = recordedStore();
 const open = () => new V11Store(memoryFolder(files));
+/** A log of a store; all that it answers, it answers at once. */
+const find = (store: Store, discoveryKey: Uint8Array) => store.open(discoveryKey) as V11Log;
 const [named, cut, compat] = facts.logs as [typeof facts.logs[0], typeof facts.logs[0], typeof facts.logs[0]];
 
 test("a corestore 7 has the logs, keys, lengths and trees that the reference says", async () => {
   const crypto = await loadCryptoProvider();
-  await using store = open();
+  const store = open();
   const listed: string[] = [];
   for await (const key of store.list()) listed.push(toHex(key));
   assert.deepEqual(listed.sort(), facts.logs.map(({ discoveryKey }) => discoveryKey).sort());
   for (const wanted of facts.logs) {
-    const log = store.open(fromHex(wanted.discoveryKey));
+    const log = find(store, fromHex(wanted.discoveryKey));
     const { fork, length, rootHash } = log.head()!;
     assert.deepEqual({ fork, length }, { fork: wanted.fork, length: wanted.length });
     assert.equal(toHex(rootHash), wanted.treeHash);
@@ -37,8 +40,8 @@ test("a corestore 7 has the logs, keys, lengths and trees that the reference say
 });
 
 test("blocks come from tables, from files of blobs, and from the log; those that were cleared do not", async () => {
-  await using store = open();
-  const log = store.open(fromHex(named.discoveryKey));
+  const store = open();
+  const log = find(store, fromHex(named.discoveryKey));
   const begin = (index: number) => new TextDecoder().decode(log.block(index)?.subarray(0, 8));
   assert.equal(begin(0), "block 0 ");
   assert.equal(log.block(40)!.length, 5000);
@@ -54,16 +57,16 @@ test("blocks come from tables, from files of blobs, and from the log; those that
 });
 
 test("nodes read together are those that are read one by one", async () => {
-  await using store = open();
-  const log = store.open(fromHex(named.discoveryKey));
+  const store = open();
+  const log = find(store, fromHex(named.discoveryKey));
   const indexes = Array.from({ length: 2 * named.length }, (_, i) => i);
   assert.deepEqual(log.nodes(indexes), indexes.map((index) => log.node(index)));
   assert.deepEqual(log.nodes([]), []);
 });
 
 test("a named session is an overlay that shares what comes before its branch", async () => {
-  await using store = open();
-  const log = store.open(fromHex(named.discoveryKey));
+  const store = open();
+  const log = find(store, fromHex(named.discoveryKey));
   assert.deepEqual(log.overlays(), ["branch"]);
   const branch = log.overlay("branch");
   assert.equal(branch.head()!.length, named.length + 2);
@@ -80,21 +83,21 @@ test("a named session is an overlay that shares what comes before its branch", a
 });
 
 test("keys, names and user data are where a corestore of hypha has them", async () => {
-  await using store = open();
+  const store = open();
   assert.equal(toHex(store.record("primaryKey")!), facts.primaryKey);
   assert.deepEqual(store.recordNames(""), ["primaryKey"]);
-  const log = store.open(fromHex(named.discoveryKey));
+  const log = find(store, fromHex(named.discoveryKey));
   const text = (name: string) => new TextDecoder().decode(log.userData(name));
   assert.deepEqual(log.userDataKeys("").sort(), ["color", "corestore/name", "corestore/namespace"]);
   assert.equal(text("color"), "blue");
   assert.equal(text("corestore/name"), "in tables");
   assert.deepEqual(log.userData("corestore/namespace"), new Uint8Array(32));
   assert.notDeepEqual(
-    store.open(fromHex(cut.discoveryKey)).userData("corestore/namespace"),
+    find(store, fromHex(cut.discoveryKey)).userData("corestore/namespace"),
     new Uint8Array(32),
   );
   assert.equal(log.auth()!.keyPair!.secretKey.length, 64);
-  const { key, manifest } = store.open(fromHex(compat.discoveryKey)).auth()!;
+  const { key, manifest } = find(store, fromHex(compat.discoveryKey)).auth()!;
   assert.ok(
     manifest === undefined || equals(manifest.subarray(-32), key),
     "the signer's key is that of the log",
@@ -102,8 +105,8 @@ test("keys, names and user data are where a corestore of hypha has them", async 
 });
 
 test("a log that is not there is empty", async () => {
-  await using store = open();
-  const log = store.open(new Uint8Array(32));
+  const store = open();
+  const log = find(store, new Uint8Array(32));
   assert.equal(log.exists(), false);
   assert.equal(log.auth() ?? log.head() ?? log.hints() ?? log.block(0) ?? log.node(0), undefined);
   assert.equal(log.bitfieldPage(0) ?? log.userData("a"), undefined);
@@ -115,13 +118,13 @@ test("a log that is not there is empty", async () => {
 
 test("nothing can be written, and nothing is read after it was closed", async () => {
   const store: Store = open();
-  const log = await store.open(fromHex(named.discoveryKey));
+  const log = find(store, fromHex(named.discoveryKey));
   assert.throws(() => store.write(new WriteBatch()), { name: "StorageError", code: "NOT_SUPPORTED" });
   await assert.rejects(store.remove(log.discoveryKey), { name: "StorageError", code: "NOT_SUPPORTED" });
   await store.close();
   await store.close();
   assert.throws(() => log.head(), { code: "STORE_CLOSED" });
-  assert.throws(() => store.open(log.discoveryKey), { code: "STORE_CLOSED" });
+  assert.throws(() => find(store, log.discoveryKey), { code: "STORE_CLOSED" });
 });
 
 /** A store that has these values and no others. */
@@ -133,38 +136,38 @@ function storeOf(values: readonly [key: Uint8Array, value: Uint8Array][]): V11St
 test("a store or a log of another version is refused", async () => {
   assert.throws(() => storeOf([[headKey, Uint8Array.of(3)]]), { code: "STORE_UNKNOWN" });
   const key = new Uint8Array(32).fill(1);
-  await using unmoved = storeOf([[logKey(key), Uint8Array.of(0, 1, 1, 0)]]);
-  assert.throws(() => unmoved.open(key).head(), { code: "STORE_UNKNOWN" });
-  await using later = storeOf([[logKey(key), Uint8Array.of(9, 1, 1, 0)]]);
-  assert.throws(() => later.open(key).head(), { code: "STORE_UNKNOWN" });
-  await using old = storeOf([[headKey, Uint8Array.of(1, 3, 4, 5, ...new Uint8Array(32).fill(8))]]);
+  const unmoved = storeOf([[logKey(key), Uint8Array.of(0, 1, 1, 0)]]);
+  assert.throws(() => find(unmoved, key).head(), { code: "STORE_UNKNOWN" });
+  const later = storeOf([[logKey(key), Uint8Array.of(9, 1, 1, 0)]]);
+  assert.throws(() => find(later, key).head(), { code: "STORE_UNKNOWN" });
+  const old = storeOf([[headKey, Uint8Array.of(1, 3, 4, 5, ...new Uint8Array(32).fill(8))]]);
   assert.deepEqual(old.record("primaryKey"), new Uint8Array(32).fill(8));
 });
 
 test("values that make no sense are an error, and so are sessions that depend on each other", async () => {
   const key = new Uint8Array(32).fill(1);
   const pointers: [Uint8Array, Uint8Array] = [logKey(key), Uint8Array.of(2, 0, 5, 0)];
-  await using broken = storeOf([pointers, [dataKey(5, "head"), Uint8Array.of(1)]]);
-  assert.throws(() => broken.open(key).head(), { code: "STORE_CORRUPT" });
-  await using circle = storeOf([
+  const broken = storeOf([pointers, [dataKey(5, "head"), Uint8Array.of(1)]]);
+  assert.throws(() => find(broken, key).head(), { code: "STORE_CORRUPT" });
+  const circle = storeOf([
     pointers,
     [Uint8Array.of(3, 0, 1), Uint8Array.of(1, 1, 97, 6)],
     [dataKey(6, "dependency"), Uint8Array.of(7, 9)],
     [dataKey(7, "dependency"), Uint8Array.of(6, 9)],
   ]);
-  assert.throws(() => circle.open(key).overlay("a").block(1), { code: "STORE_CORRUPT" });
+  assert.throws(() => find(circle, key).overlay("a").block(1), { code: "STORE_CORRUPT" });
 });
 
 test("indexes beyond 2^32 are found", async () => {
   const key = new Uint8Array(32).fill(1);
   const far = 2 ** 45 + 3;
-  await using store = storeOf([
+  const store = storeOf([
     [logKey(key), Uint8Array.of(2, 0, 5, 0)],
     [dataKey(5, "block", far), Uint8Array.of(7)],
     [dataKey(5, "block", 300), Uint8Array.of(6)],
     [dataKey(5, "block", 70_000), Uint8Array.of(5)],
   ]);
-  const log = store.open(key);
+  const log = find(store, key);
   assert.deepEqual(log.blocks(0, Infinity, 99).map(({ index }) => index), [300, 70_000, far]);
   assert.deepEqual(log.block(far), Uint8Array.of(7));
 });

@@ -4,8 +4,6 @@
 import { openReadableFolder } from "../rocksdb/folder.ts";
 import { V11Store } from "./store.ts";
 
-export { V11Store } from "./store.ts";
-
 /**
  * Opens the corestore 7 or hypercore 11 at `path`, the folder that has the database in `db/`, to read it.
  *
