@@ -45,9 +45,9 @@ export async function overlayChange(
   const shared = await sharedLength(crypto, from, source, tree.length);
   const own = await ownData(crypto, source, tree, shared);
   if (own === undefined) return `it has more than ${MAX_OVERLAY_BYTES} bytes of its own`;
-  const pages = await pagesOf(source, to, tree.length, shared);
+  const pages = await pagesOf(to, shared, own);
   const userData = await userDataOf(source, to);
-  const contiguousLength = await new HeldBits(source).contiguousLength(tree.length);
+  const contiguousLength = await contiguousOf(to, shared, own);
   return (batch) => {
     batch.log(to).createOverlay(name, shared);
     const writer = batch.log(target);
@@ -109,18 +109,26 @@ async function ownData(
 
 /** The pages of an overlay that may differ from those with which it begins, those of its log; empty where it has none. */
 async function pagesOf(
-  overlay: LogReader,
   log: LogReader,
-  length: number,
   shared: number,
+  { blocks }: OwnData,
 ): Promise<Map<number, Uint8Array>> {
   const first = Math.floor(shared / PAGE_BITS);
   const pages = new Map<number, Uint8Array>();
   for (const { page } of await log.bitfieldPages(first, Infinity)) pages.set(page, new Uint8Array(0));
-  for await (const { page, value } of new HeldBits(overlay).pages(length)) {
-    if (page >= first) pages.set(page, cutPage(value, length - page * PAGE_BITS));
+  pages.set(first, cutPage(await new HeldBits(log).page(first), shared - first * PAGE_BITS));
+  for (const { index } of blocks) {
+    const page = Math.floor(index / PAGE_BITS);
+    if ((pages.get(page)?.length ?? 0) === 0) pages.set(page, new Uint8Array(PAGE_BITS / 8));
+    pages.get(page)![(index % PAGE_BITS) >>> 3]! |= 1 << (index % 8);
   }
   return pages;
+}
+
+async function contiguousOf(log: LogReader, shared: number, { blocks }: OwnData): Promise<number> {
+  let length = await new HeldBits(log).contiguousLength(shared);
+  if (length === shared) { for (const { index } of blocks) if (index === length) length++; }
+  return length;
 }
 
 /** The page with its first `bits` bits alone. */

@@ -313,7 +313,9 @@ test("an overlay comes along, and shares what it shared", async () => {
   const [log] = (await logsOf(target)).filter((log) => toHex(log.discoveryKey) === wanted.discoveryKey);
   const [there, here] = [source.open(log!.discoveryKey).overlay("branch"), log!.overlay("branch")];
   assert.deepEqual(await here.head(), await there.head());
-  for (let index = 3; index < 46; index++) assert.deepEqual(await here.block(index), await there.block(index));
+  for (let index = 3; index < 46; index++) {
+    assert.deepEqual(await here.block(index), await there.block(index));
+  }
   assert.deepEqual(await here.userDataKeys(""), []);
   for await (const { problem } of verifyStore(target, { crypto })) assert.equal(problem, undefined);
   assert.ok((await copyStore(source, target, { crypto })).logs.every(({ verdict }) => verdict === "present"));
