@@ -80,7 +80,8 @@ export class LogCopy {
   #unproven = 0;
   #hasChanged = false;
   #batch = new WriteBatch();
-  /** The page of the target's bitfield that is being filled. */
+  /** The page of the target's bitfield that is being filled, and whether it was since it was last written. */
+  #isPageNew = false;
   #page: { readonly number: number; readonly bytes: Uint8Array } | undefined;
 
   /** Copies `from`, which is of another store, to `to`. */
@@ -202,6 +203,7 @@ export class LogCopy {
       const bit = index % PAGE_BITS;
       if ((page[bit >>> 3]! & (1 << (bit & 7))) !== 0) continue;
       page[bit >>> 3]! |= 1 << (bit & 7);
+      this.#isPageNew = true;
       this.#writer().putBlock(index, value);
       this.#blocks++;
       this.#bytes += value.length;
@@ -220,7 +222,8 @@ export class LogCopy {
   }
 
   #putPage(): void {
-    if (this.#page !== undefined) this.#writer().putBitfieldPage(this.#page.number, this.#page.bytes.slice());
+    if (this.#isPageNew) this.#writer().putBitfieldPage(this.#page!.number, this.#page!.bytes.slice());
+    this.#isPageNew = false;
   }
 
   /** Gives the target what else belongs to the log, and at last makes it a writer, if the source is one. */
@@ -304,7 +307,10 @@ export class LogCopy {
     this.#page = undefined;
     if (this.#batch.logs.every(({ operations }) => operations.length === 0)) return;
     if (!this.#config.isDryRun) await this.#config.target.write(this.#batch);
-    this.#hasChanged = true;
+    // Nodes alone are written again wherever blocks cannot be proven, and are no news.
+    this.#hasChanged ||= this.#batch.logs.some(({ operations }) =>
+      operations.some(({ type }) => type !== "node")
+    );
     this.#batch = new WriteBatch();
     this.#config.onBatch(this.#length, this.#blocks, this.#bytes);
   }
