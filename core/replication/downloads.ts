@@ -81,11 +81,6 @@ export class Downloads {
     return this.#host.peers.some(({ inFlight, arriving }) => inFlight.size + arriving > 0);
   }
 
-  /** How many blocks are wanted or on their way, for whatever reason. */
-  get wantedBlocks(): number {
-    return this.#blocks.size;
-  }
-
   // What is wanted
 
   /** The block `index`, when it is here. Rejects with the signal's reason, or a `StorageError`. */
@@ -139,7 +134,10 @@ export class Downloads {
       if (!this.#forks.isCommitting) this.#forks.reset();
       this.#ranges.reset();
     }
-    for (const peer of this.#host.peers) peer.touch();
+    for (const peer of this.#host.peers) {
+      peer.touch();
+      this.#compareOnce(peer);
+    }
     this.#forks.prune(this.#host.peers);
     this.#seeks.refresh();
     this.#upgrades.resolve(true);
@@ -364,10 +362,12 @@ export class Downloads {
     this.#seeks.reject(error);
   }
 
-  /** Two who have the same length compare once what they have, since nothing else would ever tell them. */
+  /** One that is not longer is compared with once, since nothing else would ever tell that it has another log. */
   #compareOnce(peer: PeerMachine): void {
     const { length } = this.#log.tree;
-    if (peer.isCompared || !peer.sync.isSameFork || peer.remoteLength === 0 || length === 0) return;
+    if (peer.isCompared || !peer.isOpen || !peer.sync.isSameFork || peer.remoteLength === 0 || length === 0) {
+      return;
+    }
     if (peer.remoteLength > length || !peer.sync.remote.isUploading || !peer.isDownloading) return;
     if (this.#log.isFrozen || !this.#host.isDownloading) return;
     this.#receiver.requestProof(peer);
