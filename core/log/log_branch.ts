@@ -179,7 +179,7 @@ export class LogBranch {
     });
   }
 
-  /** Drops the blocks from `start` up to but without `end`, and the nodes that nothing needs then. Returns how many blocks. */
+  /** Drops the blocks from `start` up to but without `end`, and nodes that nothing needs then. Returns how many blocks. */
   clear(start: number, end: number): Promise<number> {
     if (!isLogLength(start) || !isLogLength(end) || start > end) {
       throw new RangeError(`no range of blocks: from ${start} to ${end}`);
@@ -193,8 +193,10 @@ export class LogBranch {
       const hints = { ...this.#hints, contiguousLength: Math.min(contiguousLength, start) };
       await this.write((writer) => {
         writer.clear(start, stop);
-        for (const [from, to] of clearableNodes(this.#held, this.length, start, stop)) {
-          writer.clearNodes(from, to);
+        if (this.mayForgetNodes) {
+          for (const [from, to] of clearableNodes(this.#held, this.length, start, stop)) {
+            writer.clearNodes(from, to);
+          }
         }
         writer.setHints(hints);
         writePages(writer, this.#held, [[start, Math.max(stop, contiguousLength)]]);
@@ -257,6 +259,11 @@ export class LogBranch {
   /** The signature over `tree`, if somebody signs. */
   protected sign(_tree: TreeBatch, _options: AppendOptions): Uint8Array | undefined {
     return undefined;
+  }
+
+  /** Whether nodes that no block at hand needs can be had from peers again, should the log be cut among them. */
+  protected get mayForgetNodes(): boolean {
+    return false;
   }
 
   /** Adds to a batch what belongs into the first one. */
