@@ -1,4 +1,5 @@
 /** Everything that is to be fetched of a log, and from whom. */
+import { isLogLength } from "../log/flat_tree.ts";
 import type { LogData } from "../log/proof_messages.ts";
 import type { ProtocolError } from "../runtime/errors.ts";
 import type { Timer } from "../runtime/runtime.ts";
@@ -83,8 +84,9 @@ export class Downloads {
 
   // What is wanted
 
-  /** The block `index`, when it is here. Rejects with the signal's reason, or a `StorageError`. */
+  /** The block `index`, when it is here. Rejects with the signal's reason, a `StorageError`, or a `RangeError` if there is none. */
   async block(index: number, { priority = 1, signal }: BlockRequestOptions): Promise<Uint8Array> {
+    requireNumber("the number of a block", index);
     if (signal?.aborted === true) throw signal.reason;
     if (this.#log.held.get(index)) {
       const value = await this.#log.readBlock(index);
@@ -100,6 +102,8 @@ export class Downloads {
 
   /** The block that has the byte `bytes`. */
   async seek(bytes: number, padding: number, signal: AbortSignal | undefined): Promise<FoundByte> {
+    requireNumber("a byte", bytes);
+    requireNumber("padding", padding);
     if (signal?.aborted === true) throw signal.reason;
     const seek: SeekJob = new SeekJob(bytes, padding, () => {
       this.#seeks.delete(seek);
@@ -117,8 +121,11 @@ export class Downloads {
     return promise;
   }
 
-  /** A range of blocks. */
+  /** A range of blocks. @throws {RangeError} if no log has such blocks. */
   range(request: RangeRequest): Range {
+    const { start = 0, end = Infinity, blocks = [] } = request;
+    for (const index of [start, ...blocks]) requireNumber("the number of a block", index);
+    if (end !== Infinity) requireNumber("the end of a range", end);
     const range = this.#ranges.add(request);
     for (const peer of this.#host.peers) peer.touch();
     this.#host.schedule();
@@ -387,6 +394,10 @@ export class Downloads {
     const job = this.#forks.get(fork);
     return job === undefined || job.isBusy || job.inquiry !== undefined || job.canAsk(peer);
   }
+}
+
+function requireNumber(what: string, value: number): void {
+  if (!isLogLength(value)) throw new RangeError(`${what} is a whole number from 0 to 2^52 - 1, not ${value}`);
 }
 
 /** In a random order. */

@@ -147,7 +147,10 @@ export class Replicator {
 
   // What is wanted
 
-  /** The block `index` as it is stored, when it is here. Waits until some peer has it, or the signal aborts. */
+  /**
+   * The block `index` as it is stored, when it is here. Waits until some peer has it, or the signal aborts. Rejects with a
+   * `RangeError` if no log has such a block.
+   */
   requestBlock(index: number, options: BlockRequestOptions = {}): Promise<Uint8Array> {
     return this.#downloads.block(index, options);
   }
@@ -166,7 +169,7 @@ export class Replicator {
     return this.#downloads.upgrade(options.signal);
   }
 
-  /** Fetches a range of blocks. */
+  /** Fetches a range of blocks. @throws {RangeError} if no log has such blocks. */
   requestRange(request: RangeRequest): Range {
     return this.#downloads.range(request);
   }
