@@ -264,3 +264,25 @@ test("hostile: bytes that are no message end the connection and nothing else", a
   assert.equal(stranger.theirMux.isDestroyed, true);
   assert.deepEqual(await world.until(reader.replicator.requestBlock(7)), blocksOf(1, 7)[0]);
 });
+
+test("hostile: a refusal of a block says nothing of what else was asked with it", async () => {
+  const world = new World();
+  const writer = world.writer();
+  writer.log.append(blocksOf(20));
+  const reader = world.reader(writer);
+  world.connect(writer, reader);
+  await world.until(reader.replicator.requestUpgrade());
+  const stranger = new Stranger(world, reader);
+  stranger.onHeard = ({ kind, message }) => {
+    if (kind === "request" && message.block) stranger.say("noData", { request: message.id, reason: 1 });
+  };
+  await world.run();
+  stranger.sync({ length: 25, remoteLength: 20 });
+  stranger.say("range", { isDrop: false, start: 0, length: 25 });
+  const range = reader.replicator.requestRange({ start: 0, end: 20 });
+  assert.equal(await world.until(range.done()), true);
+  await world.run(5000);
+  const asked = stranger.all("request");
+  assert.ok(asked.length < 60, `${asked.length} questions`);
+  assert.ok(asked.some(({ upgrade, block }) => upgrade && !block), "it is still asked for its length");
+});

@@ -49,6 +49,7 @@ export class MemoryReplica implements ReplicatedLog {
   tree: TreeState = EMPTY_TREE;
   signature: Uint8Array | undefined;
   isFrozen = false;
+  remoteContiguousLength = 0;
   /** What was stored, as a count of calls. */
   writes = 0;
   /** Set to let the disk fail. */
