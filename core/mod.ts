@@ -99,3 +99,21 @@ export type { PeerSession } from "./replication/peer.ts";
 export type { Range, RangeRequest } from "./replication/range_jobs.ts";
 export type { PeerState, SideState, SyncState } from "./replication/sync_state.ts";
 export type { ConflictProof } from "./replication/conflict.ts";
+
+// Stores
+export {
+  type LogCheck,
+  type LogStatistics,
+  statStore,
+  type VerifyOptions,
+  verifyStore,
+} from "./store_check.ts";
+export {
+  type CopyOptions,
+  type CopyProgress,
+  type CopyReport,
+  copyStore,
+  type LogReport,
+  type LogVerdict,
+  type RecordVerdict,
+} from "./store_copy.ts";

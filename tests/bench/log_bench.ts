@@ -29,8 +29,9 @@ const countFor = (size: number, few: number, many: number) => quick ? 20 : size 
 const newPath = () => join(folder, `${opened++}.sqlite`);
 
 /** A log, and what closes it and its store. */
-interface Opened extends AsyncDisposable {
+interface Opened {
   readonly log: Hypercore;
+  close(): Promise<void>;
 }
 
 async function openLog(
@@ -42,7 +43,7 @@ async function openLog(
   const log = await Hypercore.open(store, { key, runtime });
   return {
     log,
-    async [Symbol.asyncDispose]() {
+    async close() {
       await log.close();
       await store.close();
     },
@@ -82,8 +83,7 @@ async function singles(log: Hypercore, size: number, label: string, promise: str
 }
 
 async function appends(size: number, label: string): Promise<void> {
-  await using opened = await openLog();
-  const { log } = opened;
+  const { log, close } = await openLog();
   await singles(log, size, label, "no sync");
   for (const per of [100, 1000]) {
     const batches = quick ? 1 : Math.max(1, Math.floor((size > 10_000 ? 2000 : 30_000) / per));
@@ -93,6 +93,7 @@ async function appends(size: number, label: string): Promise<void> {
     });
   }
   await reads(log, size, label);
+  await close();
 }
 
 async function reads(log: Hypercore, size: number, label: string): Promise<void> {
@@ -117,8 +118,9 @@ async function reads(log: Hypercore, size: number, label: string): Promise<void>
 }
 
 async function durable(): Promise<void> {
-  await using opened = await openLog(newPath(), undefined, "full");
-  await singles(opened.log, 100, "100 B", "synced");
+  const { log, close } = await openLog(newPath(), undefined, "full");
+  await singles(log, 100, "100 B", "synced");
+  await close();
 }
 
 /** What the files of a store take on the disk. */
@@ -131,33 +133,24 @@ async function opening(): Promise<void> {
   for (const [size, label] of [[100, "100 B"], [65_536, "64 KiB"]] as const) {
     const count = size === 100 ? quick ? 1000 : 100_000 : quick ? 20 : 2000;
     const path = newPath();
-    {
-      await using opened = await openLog(path);
-      await fill(opened.log, size, count);
-    }
+    const { log, close } = await openLog(path);
+    await fill(log, size, count);
+    await close();
     print(`disk per block of ${label}`, "B", storeBytes(path) / count, `${count}`);
-    const key = await keyOf(path);
+    const { key } = log;
     if (size === 100) {
       const start = performance.now();
-      await using again = await openLog(path, key);
+      const again = await openLog(path, key);
       const block = await again.log.get(count >> 1);
       if (again.log.length !== count || block?.length !== 100) throw new Error("the log is not there");
       print("open a log of 100,000 blocks, first block", "ms", performance.now() - start, `${count}`);
+      await again.close();
     }
     const helper = new Helper(import.meta.url, "--role", "memory", "--path", path, "--key", toHex(key));
     const { bytes } = await helper.read<{ bytes: number }>();
     helper.end();
     print(`memory of an open log, after 1,000 gets of ${label}`, "MB", bytes / 1e6, `${count}`);
   }
-}
-
-/** The key of the only log in a store. */
-async function keyOf(path: string): Promise<Uint8Array> {
-  await using store = await openSqliteStore(path);
-  for await (const discoveryKey of store.list()) {
-    return (await (await store.open(discoveryKey)).auth())!.key;
-  }
-  throw new Error("the log is not there");
 }
 
 /** A process that opens a log, reads a thousand blocks, and tells what that has taken. */
@@ -183,9 +176,9 @@ async function fetchAll(reader: Hypercore, count: number): Promise<void> {
 }
 
 async function replicateInMemory(size: number, label: string, count: number): Promise<void> {
-  await using writer = await openLog();
+  const writer = await openLog();
   await fill(writer.log, size, count);
-  await using reader = await openLog(newPath(), writer.log.key);
+  const reader = await openLog(newPath(), writer.log.key);
   const [near, far] = duplexPair();
   await rate(`replicate ${label} in memory, no sync`, count, async () => {
     const [a, b] = await Promise.all([secretOver(near, true), secretOver(far, false)]);
@@ -195,6 +188,8 @@ async function replicateInMemory(size: number, label: string, count: number): Pr
     a.abort();
     b.abort();
   });
+  await reader.close();
+  await writer.close();
 }
 
 const THEIR_IDS = 1_000_000;
@@ -236,18 +231,17 @@ async function withServer(
   const helper = new Helper(import.meta.url, "--role", "server", ...sizes);
   const { port, key } = await helper.read<{ port: number; key: string }>();
   const udx = await bindUdx();
-  {
-    await using reader = await openLog(newPath(), fromHex(key));
-    const connections = [];
-    for (let id = 1; id <= peers; id++) {
-      await helper.ask(JSON.stringify({ port: udx.port, id }));
-      const connection = await udx.dial(id, id + THEIR_IDS, port, true);
-      reader.log.replicate(connection);
-      connections.push(connection);
-    }
-    await work(reader.log);
-    for (const connection of connections) connection.abort();
+  const reader = await openLog(newPath(), fromHex(key));
+  const connections = [];
+  for (let id = 1; id <= peers; id++) {
+    await helper.ask(JSON.stringify({ port: udx.port, id }));
+    const connection = await udx.dial(id, id + THEIR_IDS, port, true);
+    reader.log.replicate(connection);
+    connections.push(connection);
   }
+  await work(reader.log);
+  for (const connection of connections) connection.abort();
+  await reader.close();
   await udx.close();
   helper.end();
 }
