@@ -1,5 +1,5 @@
 /** Logs that were rewritten: what peers have of a larger fork is verified, compared, and taken over. */
-import type { ForkSearch } from "../log/fork_search.ts";
+import type { ForkQuestion, ForkSearch } from "../log/fork_search.ts";
 import type { LogData } from "../log/proof_messages.ts";
 import { verifyFromStart } from "../log/verify_proof.ts";
 import { Verifier } from "../log/verifier.ts";
@@ -74,8 +74,22 @@ export class ForkJobs {
     }
   }
 
+  /** Of which block to ask `peer` for the hash, to answer `question`; undefined if there is nothing to ask it for now. */
+  blockToAsk(job: ForkJob, { start, end }: ForkQuestion, peer: PeerMachine): number | undefined {
+    const block = peer.blocks.firstSet(start);
+    if (block !== -1 && block < Math.min(end, peer.remoteLength)) return block;
+    if (!peer.hasWanted(start) && start >= peer.blocks.contiguousLength) {
+      peer.want(start);
+      return undefined;
+    }
+    // Who has cleared all blocks there may have their nodes still. One that hangs up when it is asked is not asked again.
+    if (this.#mayAskBlindly(job.fork, start)) return start;
+    void this.#settle(job);
+    return undefined;
+  }
+
   /** Whether a question about a range of which nobody is known to hold a block may be asked: once for each. */
-  mayAskBlindly(fork: number, start: number): boolean {
+  #mayAskBlindly(fork: number, start: number): boolean {
     if (fork !== this.#blind.fork) this.#blind = { fork, starts: new Set() };
     const { starts } = this.#blind;
     if (starts.has(start) || starts.size >= MAX_BLIND_QUESTIONS) return false;
@@ -84,7 +98,7 @@ export class ForkJobs {
   }
 
   /** Ends a comparison where it stands: what is not known to be the same is taken for another. Does not reject. */
-  async settle(job: ForkJob): Promise<void> {
+  async #settle(job: ForkJob): Promise<void> {
     if (job.search === undefined || job.isBusy) return;
     job.search.settle();
     job.isBusy = true;

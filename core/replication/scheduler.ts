@@ -309,20 +309,9 @@ export class Scheduler {
     }
     const question = forkJob.search.question;
     if (question === undefined) return false;
-    const { start, nodes } = question;
-    const end = Math.min(question.end, length);
-    const block = peer.blocks.firstSet(start);
-    const isAmongHeld = block !== -1 && block < end;
-    if (!isAmongHeld && !peer.hasWanted(start) && start >= peer.blocks.contiguousLength) {
-      peer.want(start);
-      return false;
-    }
-    // Who has cleared all blocks there may have their nodes still. One that hangs up when it is asked is not asked again.
-    if (!isAmongHeld && !this.#host.forks.mayAskBlindly(fork, start)) {
-      void this.#host.forks.settle(forkJob);
-      return false;
-    }
-    this.#ask(peer, { fork, forkJob, hash: { index: 2 * (isAmongHeld ? block : start), nodes } });
+    const block = this.#host.forks.blockToAsk(forkJob, question, peer);
+    if (block === undefined) return false;
+    this.#ask(peer, { fork, forkJob, hash: { index: 2 * block, nodes: question.nodes } });
     return true;
   }
 
