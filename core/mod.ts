@@ -91,6 +91,7 @@ export type {
 export type { BlockEvent, HypercoreEvents } from "./hypercore_events.ts";
 export type { ByteStreamOptions, ReadStreamOptions } from "./read_streams.ts";
 export { type CoreOptions, Corestore, type CorestoreEvents, type CorestoreOptions } from "./corestore.ts";
+export { Atom } from "./log/atom.ts";
 export type { ReplicationStream } from "./attach.ts";
 export type { Extension, ExtensionOptions } from "./replication/extensions.ts";
 export type { ReplicationPeer } from "./replication/peer.ts";

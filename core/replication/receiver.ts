@@ -109,6 +109,8 @@ export class Receiver {
     const job = this.#jobOf(inquiry, data);
     peer.arriving++;
     if (job !== undefined) job.isArriving = true;
+    // If its log is another one, this fails.
+    if (data.upgrade !== undefined) peer.isCompared = true;
     let applied;
     try {
       applied = this.#apply(data);
@@ -198,15 +200,20 @@ export class Receiver {
   }
 
   #refuse(peer: PeerMachine, inquiry: Inquiry, reason: number): void {
-    const { job, seek, fork, request } = inquiry;
+    // One that answers nobody, or has become another log since, does not say what it has.
+    const isTold = peer.isRemoteUploading && peer.remoteFork === inquiry.request.fork;
     if (reason === NOT_AVAILABLE || reason === INVALID_REQUEST) peer.countRefusal();
-    const isUpgradeOnly = request.upgrade !== undefined && fork === undefined;
-    if (isUpgradeOnly) peer.sync.refuseUpgrade();
-    else if (job !== undefined && !inquiry.isTrusting) peer.onMissing(job.index);
-    seek?.refusals.set(peer, peer.version);
-    fork?.refusals.set(peer, peer.version);
+    if (isTold) this.#noteRefusal(peer, inquiry);
     this.#host.giveBack(inquiry);
     this.#host.schedule();
+  }
+
+  /** The same is not asked of the same peer again; where it was several things, the most particular one is to blame. */
+  #noteRefusal(peer: PeerMachine, { job, seek, fork, request }: Inquiry): void {
+    if (job !== undefined) peer.onMissing(job.index);
+    else if (seek !== undefined) seek.refusals.set(peer, peer.version);
+    else if (fork !== undefined) fork.refusals.set(peer, peer.version);
+    else if (request.upgrade !== undefined) peer.sync.refuseUpgrade();
   }
 
   async #takeFork(peer: PeerMachine, inquiry: Inquiry, job: ForkJob, data: LogData): Promise<void> {

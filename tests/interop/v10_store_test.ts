@@ -10,7 +10,8 @@ import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { SeededRandom } from "../../core/runtime/virtual.ts";
-import { discoveryKey } from "../../core/crypto/hash.ts";
+import { discoveryKey, leafHash } from "../../core/crypto/hash.ts";
+import { Hypercore } from "../../core/mod.ts";
 import { defaultManifest, manifest } from "../../core/log/manifest.ts";
 import { missingNodes } from "../../core/log/merkle_tree.ts";
 import type { ProofRequest } from "../../core/log/proof.ts";
@@ -18,7 +19,7 @@ import { logData } from "../../core/log/proof_messages.ts";
 import { verifyProof, verifySubtree } from "../../core/log/verify_proof.ts";
 import { openV10Store, WriteBatch } from "../../core/storage/mod.ts";
 import { encode } from "../../encoding/codec.ts";
-import { hex, wasm } from "../crypto/support.ts";
+import { hex, pattern, wasm } from "../crypto/support.ts";
 import { keyPairOf, Reader, Writer } from "../log/signed_log.ts";
 import { test } from "../harness.ts";
 import { inFolder } from "../storage/support.ts";
@@ -439,3 +440,36 @@ function fill(body: (batch: WriteBatch) => void): WriteBatch {
   body(batch);
   return batch;
 }
+
+for (const isManifest of [false, true]) {
+  const name = isManifest ? "a log with a manifest" : "a compat log";
+  test(
+    `v10 files: what the application's log does with ${name} on a v10 store, hypercore 10 reads and continues`,
+    async () => {
+      await inFolder(async (folder) => {
+        const options = { keyPair: keyPairOf(4), compat: !isManifest };
+        const { key } = LogWriterForTests.keyOf({ seed: 4, isManifest });
+        for (let round = 0; round < 3; round++) {
+          const store = await openV10Store(folder, { layout: "single" });
+          const log = await Hypercore.open(store, { ...options, ...(round === 0 ? {} : { key }) });
+          await Promise.all(Array.from({ length: 20 }, (_, i) => log.append(pattern(i, i))));
+          await log.truncate(log.length - 4);
+          await log.clear(1, 3);
+          await log.append([pattern(5, 5), pattern(6, round)]);
+          const [length, fork, last] = [log.length, log.fork, await log.get(log.length - 1)];
+          assert.deepEqual(last, pattern(6, round));
+          await log.close();
+          await store.close();
+          const steps: Step[] = [{ state: true }, { append: [[3, 3]] }, { state: true }];
+          const [before, after] = theirs(folder, { seed: 4, isManifest }, steps) as State[];
+          assert.deepEqual([before!.length, before!.fork, after!.length], [length, fork, length + 1]);
+          assert.deepEqual([before!.blocks[1], before!.blocks[2]], [null, null]);
+          assert.equal(before!.blocks.at(-1), leafHashOf(pattern(6, round)));
+        }
+      });
+    },
+    { skip },
+  );
+}
+
+const leafHashOf = (block: Uint8Array) => hex(leafHash(wasm, block)).slice(0, 16);

@@ -1,6 +1,8 @@
 /**
  * What a batch says about one log, in the few kinds of changes that hypercore 10's files can hold.
  */
+import { decode, encode } from "../../../encoding/codec.ts";
+import { uint } from "../../../encoding/varint.ts";
 import { StorageError } from "../../runtime/errors.ts";
 import { lastLeaf } from "./positions.ts";
 import type { LogAuth, LogHead, LogHints, TreeNode } from "../storage.ts";
@@ -26,6 +28,33 @@ export interface Change {
   readonly clears: readonly { readonly start: number; readonly end: number }[];
   readonly nodes: readonly TreeNode[];
   readonly runs: readonly BlockRun[];
+}
+
+/**
+ * The user data that the flags of a log are kept in, if there are any; hypercore 10 has no other place for them, and leaves this
+ * one alone.
+ */
+const FLAGS_KEY = "hypha/flags";
+
+function encodeFlags(flags: number): Uint8Array | undefined {
+  return flags === 0 ? undefined : encode(uint, flags);
+}
+
+/** The flags that are kept in user data. @throws {StorageError} STORE_CORRUPT if what is there is something else. */
+export function flagsOf(userData: readonly UserDatum[]): number {
+  const value = userData.find(({ key }) => key === FLAGS_KEY)?.value;
+  try {
+    return value === undefined ? 0 : decode(uint, value);
+  } catch (cause) {
+    const text =
+      `The user data ${FLAGS_KEY} of a log is no number: remove it with the program that has set it`;
+    throw new StorageError("STORE_CORRUPT", text, { cause });
+  }
+}
+
+/** User data without what the store itself keeps there. */
+export function ownUserData(userData: readonly UserDatum[]): UserDatum[] {
+  return userData.filter(({ key }) => key !== FLAGS_KEY);
 }
 
 /** The error for what hypercore 10's files cannot hold. */
@@ -63,6 +92,7 @@ class Collector {
     switch (operation.type) {
       case "auth":
         this.#auth = checkAuth(operation.auth);
+        this.#userData.push({ key: FLAGS_KEY, value: encodeFlags(operation.auth.flags) });
         return;
       case "head":
         if (operation.head.flags !== 0) throw unsupported("flags of a head", "leave them 0");
@@ -79,7 +109,12 @@ class Collector {
         return;
       case "bitfieldPage":
         return; // the blocks say it
+      case "clearNodes":
+        return; // the reference keeps them, and they stay true
       case "userData":
+        if (operation.key === FLAGS_KEY) {
+          throw unsupported(`user data called ${FLAGS_KEY}`, "name it otherwise");
+        }
         if (operation.value?.length === 0) {
           throw unsupported("empty user data", "remove it, or give it a byte");
         }
@@ -89,8 +124,6 @@ class Collector {
         this.#clears.push({ start: operation.start, end: operation.end });
         this.#dropBlocks(operation.start, operation.end);
         return;
-      case "clearNodes":
-        throw unsupported("a tree with some of its nodes taken out", "leave them there");
       case "truncate":
         this.#cut(operation.length);
         return;
@@ -135,7 +168,6 @@ function runsOf(blocks: ReadonlyMap<number, Uint8Array>): BlockRun[] {
 
 function checkAuth(auth: LogAuth): LogAuth {
   if (auth.key.length !== 32) throw new RangeError(`The key of a log has 32 bytes, not ${auth.key.length}`);
-  if (auth.flags !== 0) throw unsupported("flags of a log", "leave them 0");
   if (auth.encryptionKey !== undefined) {
     throw unsupported("encryption keys", "keep them yourself, and give them whenever the log is opened");
   }

@@ -13,6 +13,7 @@ import {
   type TreeNode,
 } from "../storage.ts";
 import { checkIndex, checkName, checkRange } from "../write_batch.ts";
+import { flagsOf, ownUserData } from "./change.ts";
 import type { UserDatum } from "./entry.ts";
 import type { LogState } from "./log_state.ts";
 import { SnapshotState } from "./snapshot.ts";
@@ -35,8 +36,13 @@ export class V10Log implements LogStorage {
   auth(): LogAuth | undefined {
     const header = this.#find(this.discoveryKey)?.header;
     if (header === undefined) return undefined;
-    const { key, manifest, keyPair } = header;
-    return { key, flags: 0, manifest, keyPair: keyPair?.secretKey.length === 0 ? undefined : keyPair };
+    const { key, manifest, keyPair, userData } = header;
+    return {
+      key,
+      flags: flagsOf(userData),
+      manifest,
+      keyPair: keyPair?.secretKey.length === 0 ? undefined : keyPair,
+    };
   }
 
   exists(): boolean {
@@ -200,9 +206,9 @@ function hintsOf({ header: { contiguousLength } }: LogState): LogHints {
 }
 
 function valueOf(list: readonly UserDatum[], key: string): Uint8Array | undefined {
-  return list.find((one) => one.key === key)?.value;
+  return ownUserData(list).find((one) => one.key === key)?.value;
 }
 
 function keysOf(list: readonly UserDatum[], prefix: string): string[] {
-  return list.filter(({ key }) => key.startsWith(prefix)).map(({ key }) => key);
+  return ownUserData(list).filter(({ key }) => key.startsWith(prefix)).map(({ key }) => key);
 }

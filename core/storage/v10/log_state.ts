@@ -194,7 +194,8 @@ export class LogState {
       this.#disk.addEntries(chain.slice(1));
     }
     if (change.truncate !== undefined || isAuthNew) return this.#writeHeader();
-    if (first.length > 0 && this.#emptyData(change) && this.#isHeaderDue()) this.#writeHeader();
+    this.#emptyData(change);
+    if (first.length > 0 && this.#isHeaderDue()) this.#writeHeader();
   }
 
   /** Brings to the disk what waits: see `LogDisk.commit`. */
@@ -242,23 +243,20 @@ export class LogState {
     this.#log.cut = undefined;
   }
 
-  /** Gives the room of cleared blocks back where they end the file. @returns whether there was anything to clear. */
-  #emptyData({ clears }: Change): boolean {
+  /** Gives the room of cleared blocks back where they end the file. */
+  #emptyData({ clears }: Change): void {
     const { data } = this.#disk.files;
     const { length } = this.header.tree;
-    let isAny = false;
     for (const clear of clears) {
       const start = this.#log.blocks.lastSet(clear.start) + 1;
       const next = this.#log.blocks.firstSet(Math.min(clear.end, Math.max(length, clear.start)));
       const end = next === -1 ? length : next;
       if (start >= end || start >= length) continue;
-      isAny = true;
       const [from, size] = [this.#offset(start), data.size()];
       if (end < length || from >= size) continue;
       data.truncate(from);
       data.truncate(size);
     }
-    return isAny;
   }
 
   /** Copies what snapshots see and the log is about to lose. */

@@ -305,11 +305,21 @@ class HostFile implements RandomAccessFile {
     });
   }
 
+  /** Windows does not open folders, and keeps them in step with what is in them. */
+  #openFolder(path: string): number | undefined {
+    try {
+      return this.#folder.fs.openSync(path, "r");
+    } catch {
+      return undefined;
+    }
+  }
+
   /** A new file is only found again if its folder knows of it, and that one's folder of that. */
   #syncFolders(): void {
     this.#isNew = false;
     for (let path = parentOf(this.path); path.startsWith(this.#folder.path); path = parentOf(path)) {
-      const descriptor = this.#folder.fs.openSync(path, "r");
+      const descriptor = this.#openFolder(path);
+      if (descriptor === undefined) return;
       try {
         this.#folder.fs.fsyncSync(descriptor);
       } finally {

@@ -1,6 +1,7 @@
 /**
- * Does with hypercore 10 what it is told on standard input, `{folders, seed, isManifest, encryptionKey, steps}`, or `key` in place of
- * `seed` for a log of somebody else, and says on standard output what came of it: for each folder a list, with one element for each step `state`, and one for an error, the last.
+ * Does with hypercore 10 what it is told on standard input, `{folders, seed, isManifest, encryptionKey, steps}`, or `key` in place
+ * of `seed` for a log of somebody else, and says on standard output what came of it: for each folder a list, with one element for
+ * each step `state`, and one for an error, the last.
  */
 import { createRequire } from "node:module";
 

@@ -29,6 +29,8 @@ function openOn(disk: SimulatedDisk): V10Store {
 
 const open = (disk: SimulatedDisk) => LogWriterForTests.open(openOn(disk), { seed: 1 });
 
+const isPowerFailure = (error: Error) => error instanceof PowerFailure || error.cause instanceof PowerFailure;
+
 /** A head of `length` blocks, as a peer would send it, and the nodes of its roots; nothing else of it is there. */
 async function growByHead(writer: LogWriterForTests, length: number, fork: number): Promise<void> {
   const { tree } = MemoryLog.of(length, fork, block);
@@ -100,8 +102,11 @@ test("v10: blocks behind the length are not believed to be there when the log gr
   assert.fail("no damage brings the earlier header back");
 });
 
-test("v10: what is behind the last entry that counts is cut off by the next", async () => {
-  const disk = new SimulatedDisk({ random });
+test("v10: what is behind the last entry that counts is cut off before the next is written", async () => {
+  let isCut = false;
+  const fault = ({ type }: { type: string }): DiskFault | undefined =>
+    isCut && type === "sync" ? "power" : undefined;
+  const disk = new SimulatedDisk({ random, fault });
   const writer = await open(disk);
   for (const one of blocks(2)) await writer.append([one]);
   await writer.store.close();
@@ -110,10 +115,11 @@ test("v10: what is behind the last entry that counts is cut off by the next", as
   const again = await open(disk);
   assert.equal((await again.log.head())!.length, 2);
   assert.equal(disk.file("oplog").size, size + 5000, "reading changes nothing");
-  await again.append([block(2)]);
-  await again.store.close();
-  assert.ok(disk.file("oplog").size < size + 1000);
-  assert.equal((await (await open(disk)).log.head())!.length, 3);
+  isCut = true;
+  await assert.rejects(again.do({ clear: [0, 1] }), isPowerFailure);
+  const found = disk.afterCrash("all", { random });
+  assert.equal(found.file("oplog").size, size + 12);
+  assert.equal(await (await open(found)).log.block(0), undefined);
 });
 
 test("v10: without one of the roots a log is damaged, and says so", async () => {

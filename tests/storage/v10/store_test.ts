@@ -172,14 +172,13 @@ test("v10: what the files cannot hold is refused with advice, and nothing of the
     "overlays": (batch) => void batch.log(log).createOverlay("x", 1),
     "writing to overlays": (batch) => void batch.log(log.overlay("x")).setUserData("a", key),
     "encryption keys": (batch) => void batch.log(log).setAuth({ key, flags: 0, encryptionKey: key }),
-    "flags": (batch) => void batch.log(log).setAuth({ key, flags: 1 }),
+    "its own user data": (batch) => void batch.log(log).setUserData("hypha/flags", key),
     "flags of heads": (batch) => void batch.log(log).setHead({ ...head, flags: 1 }),
     "late manifests": (batch) =>
       void batch.log(log).setAuth({ key, flags: 0, manifest: Uint8Array.of(2, 0) }),
     "recovery": (batch) =>
       void batch.log(log).setHints({ contiguousLength: 0, remoteContiguousLength: 0, recovering: true }),
     "empty user data": (batch) => void batch.log(log).setUserData("a", new Uint8Array(0)),
-    "trees with holes": (batch) => void batch.log(log).clearNodes(0, 1),
     "blocks behind the end": (batch) => void batch.log(log).putBlock(9, key),
     "cuts without a head": (batch) => void batch.log(log).truncate(1),
     "heads that shrink": (batch) => void batch.log(log).setHead({ ...head, length: 1 }),
@@ -208,6 +207,25 @@ test("v10: what the files cannot hold is refused with advice, and nothing of the
   await assert.rejects(put((batch) => void batch.log(log).putBlock(0, block(5))), RangeError);
   await writer.append([block(3)]);
   assert.equal((await writer.state()).length, 4);
+});
+
+test("v10: flags of a log last, and are not shown as user data", async () => {
+  await inFolder(async (folder) => {
+    for (const flags of [0, 5, 5, 70_000, 0]) {
+      await inStore(folder, async (store) => {
+        const { log, keyPair } = await LogWriterForTests.open(store, { seed: 1 });
+        const batch = new WriteBatch();
+        batch.log(log).setAuth({ ...(await log.auth())!, keyPair, flags }).setUserData("u", Uint8Array.of(1));
+        await store.write(batch);
+      });
+      await inStore(folder, async (store) => {
+        const { log } = await LogWriterForTests.open(store, { seed: 1 });
+        assert.equal((await log.auth())!.flags, flags);
+        assert.deepEqual(await log.userDataKeys(""), ["u"]);
+        assert.equal(await log.userData("hypha/flags"), undefined);
+      });
+    }
+  });
 });
 
 test("v10: a batch over two logs of which one cannot be written changes neither", async () => {
