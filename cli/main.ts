@@ -3,11 +3,10 @@
  */
 import process from "node:process";
 import { Command, CommanderError } from "commander";
-import { DecodeError } from "../encoding/mod.ts";
-import { HyphaError } from "../core/runtime/errors.ts";
 import { bootstrap, type BootstrapOptions } from "./bootstrap.ts";
 import { dhtAnnounce, dhtGet, dhtLookup, dhtPut, type PutOptions } from "./dht.ts";
 import type { DhtCommandOptions } from "./dht_node.ts";
+import { addLogCommands } from "./log_program.ts";
 import {
   checkWays,
   parseBootstrap,
@@ -28,70 +27,11 @@ import { connect, listen, type PipeOptions } from "./pipe.ts";
 import { receive, type ReceiveOptions } from "./receive.ts";
 import { relay, type RelayOptions } from "./relay.ts";
 import { Reporter } from "./reporter.ts";
+import { EXIT_USAGE, type JsonOption, run } from "./run.ts";
 import { send, type SendOptions } from "./send.ts";
 
-/** Exit codes: as shells have them for an interrupted program, and for a wrong command line. */
-const EXIT_FAILED = 1;
-const EXIT_USAGE = 2;
-const EXIT_INTERRUPTED = 130;
-
-interface JsonOption {
-  readonly json?: boolean;
-}
-
-interface RunOptions {
-  /** Whether standard output is for data. */
-  readonly onStderr?: boolean;
-  /** Whether standard input may be read when the command ends: that alone would keep the program from ending. */
-  readonly readsInput?: boolean;
-}
-
-/** Runs a command: reports its error, and ends it in order when the user interrupts. */
-async function run(
-  options: JsonOption,
-  command: (reporter: Reporter, signal: AbortSignal) => Promise<void>,
-  { onStderr = false, readsInput = false }: RunOptions = {},
-): Promise<void> {
-  const reporter = new Reporter({ isJson: options.json === true, onStderr });
-  const interrupted = new AbortController();
-  const onSignal = () => interrupted.abort(new Error("Interrupted"));
-  process.stdout.on("error", () => {
-    interrupted.abort(new Error("Interrupted: nobody reads standard output any more"));
-  });
-  // Once: who is in a hurry interrupts twice.
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, onSignal);
-  try {
-    await command(reporter, interrupted.signal);
-  } catch (error) {
-    const isInterrupted = interrupted.signal.aborted;
-    const code = isInterrupted ? "INTERRUPTED" : codeOf(error);
-    const { message } = (isInterrupted ? interrupted.signal.reason : error) as Error;
-    reporter.report({ event: "error", code, message });
-    process.exitCode = isInterrupted
-      ? EXIT_INTERRUPTED
-      : error instanceof UsageError
-      ? EXIT_USAGE
-      : EXIT_FAILED;
-  } finally {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, onSignal);
-  }
-  if (!readsInput) return;
-  for (const stream of [process.stdout, process.stderr]) {
-    await new Promise((resolve) => stream.write("", resolve));
-  }
-  process.exit();
-}
-
-function codeOf(error: unknown): string {
-  if (error instanceof UsageError) return "USAGE";
-  if (error instanceof HyphaError) return error.code;
-  if (error instanceof TypeError || error instanceof RangeError) return "INVALID_ARGUMENT";
-  if (error instanceof DecodeError) return "DECODING_ERROR";
-  return "FAILED";
-}
-
 const program = new Command("hypha")
-  .description("Connects machines directly: files, streams, values, without a server in between.")
+  .description("Connects machines directly: files, streams, logs, values, without a server in between.")
   .showHelpAfterError("(run with --help for usage)")
   .exitOverride();
 
@@ -248,6 +188,8 @@ withDhtOptions(dht.command("announce"))
   .action((topic: string, options: DhtCommandOptions & JsonOption) =>
     run(options, (reporter, signal) => dhtAnnounce(topic, options, reporter, signal))
   );
+
+addLogCommands(program);
 
 try {
   await program.parseAsync(process.argv.slice(2), { from: "user" });

@@ -4,9 +4,14 @@
 import process from "node:process";
 import { styleText } from "node:util";
 import type { PathKind, RelayStats } from "../dht/mod.ts";
+import { type LogReport, logText } from "./log_reports.ts";
+import { formatBytes, formatRate } from "./units.ts";
+
+export { formatBytes, formatRate };
 
 /** Something to report. `event` tells the kinds apart. */
 export type Report =
+  | LogReport
   | { readonly event: "ticket"; readonly ticket: string; readonly file: string; readonly bytes: number }
   | {
     readonly event: "progress";
@@ -66,9 +71,20 @@ export class Reporter {
     this.#isTerminal = !options.isJson && this.#output.isTTY === true;
   }
 
-  /** Reports an event, unless it is progress that comes too soon after the last. */
+  /** Reports an event, unless it is one of a transfer's progress and comes too soon after the last. */
   report(report: Report): void {
     if (report.event === "progress" && !this.#isProgressDue(report.bytes === report.total)) return;
+    this.#say(report);
+  }
+
+  /** Reports an event that more will follow, unless it comes too soon after the last; returns whether it was reported. */
+  progress(report: Report): boolean {
+    const isDue = this.#isProgressDue(false);
+    if (isDue) this.#say(report);
+    return isDue;
+  }
+
+  #say(report: Report): void {
     if (this.#isJson) {
       this.#streamOf(report).write(`${JSON.stringify(report)}\n`);
       return;
@@ -146,6 +162,8 @@ export class Reporter {
         return `${this.#style("yellow", "warning")}: ${report.message}`;
       case "error":
         return `${this.#style("red", "error")}: ${report.message}`;
+      default:
+        return logText(report);
     }
   }
 
@@ -196,23 +214,6 @@ function progressText({ bytes, total, bytesPerSecond }: Extract<Report, { event:
   const percent = total === 0 ? 100 : Math.floor(100 * bytes / total);
   const text = `${String(percent).padStart(3)} %  ${formatBytes(bytes)} of ${formatBytes(total)}`;
   return `${text}  ${formatRate(bytesPerSecond)}`;
-}
-
-/** `1234567` as `1.23 MB`. */
-export function formatBytes(bytes: number): string {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1000 && unit < units.length - 1) {
-    value /= 1000;
-    unit++;
-  }
-  return unit === 0 ? `${bytes} B` : `${value.toFixed(value < 10 ? 2 : 1)} ${units[unit]}`;
-}
-
-/** A rate, as {@linkcode formatBytes}. */
-export function formatRate(bytesPerSecond: number): string {
-  return `${formatBytes(Math.round(bytesPerSecond))}/s`;
 }
 
 /** Turns the bytes of a transfer into progress reports. */
