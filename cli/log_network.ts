@@ -37,10 +37,13 @@ export function checkLogNetwork(options: LogNetworkOptions, isFound: boolean): v
 export class LogNetwork implements AsyncDisposable {
   readonly #node: CliNode;
   readonly #swarm: Swarm;
+  /** Ends reporting. */
+  readonly #left: AbortController;
 
-  private constructor(node: CliNode, swarm: Swarm) {
+  private constructor(node: CliNode, swarm: Swarm, left: AbortController) {
     this.#node = node;
     this.#swarm = swarm;
+    this.#left = left;
   }
 
   /** Begins to replicate the logs of `store` with whoever is met. */
@@ -55,16 +58,22 @@ export class LogNetwork implements AsyncDisposable {
       const tickets = options.peer?.split(",") ?? [];
       const peers = tickets.map((ticket) => parseTicket(node.runtime.crypto, ticket));
       const swarm = node.swarm(options.port ?? 0, signal);
+      const left = new AbortController();
       swarm.on("connection", ({ detail: { connection } }) => {
         store.replicate(connection);
-        reportConnection(connection, reporter);
+        reportConnection(connection, reporter, left.signal);
       });
       for (const peer of peers) swarm.joinPeer(peer);
-      return new LogNetwork(node, swarm);
+      return new LogNetwork(node, swarm, left);
     } catch (error) {
       await node[Symbol.asyncDispose]();
       throw error;
     }
+  }
+
+  /** The key by which peers know this side. */
+  get publicKey(): Uint8Array {
+    return this.#swarm.keyPair.publicKey;
   }
 
   /** Looks for peers of a log, and as a server lets others find this side. */
@@ -84,15 +93,18 @@ export class LogNetwork implements AsyncDisposable {
 
   /** Leaves. */
   [Symbol.asyncDispose](): Promise<void> {
+    this.#left.abort();
     return this.#node[Symbol.asyncDispose]();
   }
 }
 
-function reportConnection(connection: Connection, reporter: Reporter): void {
-  const { peer, path } = wayOf(connection);
-  reporter.report({ event: "connection", peer, path });
-  connection.closed.then(
-    () => reporter.report({ event: "closed", peer }),
-    (error) => reporter.report({ event: "closed", peer, reason: toError(error).message }),
-  );
+function reportConnection(connection: Connection, reporter: Reporter, left: AbortSignal): void {
+  const { peer, path, address } = wayOf(connection);
+  reporter.report({ event: "connection", peer, path, address });
+  const onClosed = (error?: unknown) => {
+    if (left.aborted) return;
+    const reason = error === undefined ? {} : { reason: toError(error).message };
+    reporter.report({ event: "closed", peer, ...reason });
+  };
+  connection.closed.then(() => onClosed(), onClosed);
 }

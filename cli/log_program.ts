@@ -57,14 +57,6 @@ function addWriting(log: Command): void {
     .action((name: string, options: AppendOptions & JsonOption) =>
       run(options, (reporter, signal) => logAppend(name, options, reporter, signal), { readsInput: true })
     );
-
-  withStore(withJson(log.command("remove")))
-    .description("remove a log from the store, and give its room back to the disk")
-    .argument("<log>", "its key, or its name")
-    .option("--force", "even if it is written here, which nobody can do any more then")
-    .action((name: string, options: RemoveOptions & JsonOption) =>
-      run(options, (reporter) => logRemove(name, options, reporter))
-    );
 }
 
 function addReading(log: Command): void {
@@ -105,6 +97,14 @@ function addStoring(log: Command): void {
   withStore(withJson(log.command("list")))
     .description("list the logs of the store")
     .action((options: StoreOptions & JsonOption) => run(options, (reporter) => logList(options, reporter)));
+
+  withStore(withJson(log.command("remove")))
+    .description("remove a log from the store, and give its room back to the disk")
+    .argument("<log>", "its key, or its name")
+    .option("--force", "even if it is written here, which nobody can do any more then")
+    .action((name: string, options: RemoveOptions & JsonOption) =>
+      run(options, (reporter) => logRemove(name, options, reporter))
+    );
 }
 
 function withStore(command: Command): Command {

@@ -31,7 +31,12 @@ export type Report =
   }
   | { readonly event: "topic"; readonly topic: string; readonly file: string; readonly bytes: number }
   | { readonly event: "listening"; readonly key: string }
-  | { readonly event: "connection"; readonly peer: string; readonly path: PathKind }
+  | {
+    readonly event: "connection";
+    readonly peer: string;
+    readonly path: PathKind;
+    readonly address?: string;
+  }
   | {
     readonly event: "connected";
     readonly peer: string;
