@@ -72,7 +72,11 @@ async function fetchFolder(task: DemoTask, reporter: Reporter, signal: AbortSign
   const content = await store.get({ key: parseKey(header.content) });
   let { held } = await content.info();
   say({ event: "ready", peer: formatKey(network.publicKey), held, header });
-  content.on("download", ({ detail: { peer, byteLength: bytes } }) => {
+  const seen = new Set<number>();
+  content.on("download", ({ detail: { index, peer, byteLength: bytes } }) => {
+    // Of a peer that was slow the answer may come after another's.
+    if (seen.has(index)) return;
+    seen.add(index);
     // By the next turn it is written: what is told is there when this process is killed.
     setTimeout(() => say({ event: "block", held: ++held, bytes, peer: keyOf(peer) }), 0);
   });

@@ -51,9 +51,9 @@ function addWriting(log: Command): void {
     .argument("<log>", "its name, or its key")
     .option("--file <path>", "append the bytes of a file instead, in blocks of --block-size")
     .option("--block-size <bytes>", "bytes of such a block", parseBlockSize, FILE_BLOCK_BYTES)
-    .option("--seed", "serve the log to peers meanwhile, and afterwards until interrupted")
-    .option("--hints", "with --seed: print a ticket, for readers that cannot look this side up")
-    .option("--port <number>", "with --seed: the port of UDX and TCP; 0 = any", parsePort, 0)
+    .option("--live", "serve the log to peers meanwhile, and afterwards until interrupted")
+    .option("--hints", "with --live: print a ticket, for readers that cannot look this side up")
+    .option("--port <number>", "with --live: the port of UDX and TCP; 0 = any", parsePort, 0)
     .action((name: string, options: AppendOptions & JsonOption) =>
       run(options, (reporter, signal) => logAppend(name, options, reporter, signal), { readsInput: true })
     );

@@ -108,17 +108,24 @@ async function withLog(
   const isBehind = () => core.peers.some(({ remoteLength }) => remoteLength > core.length);
   while (await core.update({ signal }) && isBehind());
   const hasPeers = core.peers.length > 0;
-  if (!hasPeers) {
-    if (core.length === 0) {
-      throw new ConnectError(
-        "PEER_NOT_FOUND",
-        "Nobody was found who has this log: is `hypha log seed` running where it is, and in the same network?",
-      );
-    }
-    const message = "Nobody was found who has this log: this is what is stored, which may not be the latest";
-    reporter.report({ event: "warning", code: "PEER_NOT_FOUND", message });
-  }
+  warn(core, hasPeers, reporter);
   await work({ core, hasPeers });
+}
+
+/** @throws {ConnectError} `PEER_NOT_FOUND` if nothing is known of the log. */
+function warn(core: Hypercore, hasPeers: boolean, reporter: Reporter): void {
+  if (hasPeers && core.length > 0) return;
+  const code = "PEER_NOT_FOUND";
+  if (!hasPeers && core.length === 0) {
+    throw new ConnectError(
+      code,
+      "Nobody was found who has this log: is `hypha log seed` running where it is, and in the same network?",
+    );
+  }
+  const message = hasPeers
+    ? "Whoever was found has no blocks of this log either"
+    : "Nobody was found who has this log: this is what is stored, which may not be the latest";
+  reporter.report({ event: "warning", code, message });
 }
 
 async function openLog(store: LogStore, which: Which, options: ReadOptions): Promise<Hypercore> {

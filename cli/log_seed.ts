@@ -1,6 +1,7 @@
 /**
  * `hypha log seed`: serves what a store has of logs, fetches what it lacks of them, and follows them.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Hypercore } from "../core/hypercore.ts";
 import { HyphaError, StorageError } from "../core/runtime/errors.ts";
 import { checkLogNetwork, LogNetwork, type LogNetworkOptions } from "./log_network.ts";
@@ -58,15 +59,19 @@ async function watch(
     return { event, key, name, length, held, peers: peers.length } as const;
   };
   reporter.report(state("seeding"));
-  core.on("download", () => {
-    held++;
-    if (held < core.length) reporter.progress(state("held"));
-    else reporter.report(state("held"));
-  });
-  core.on("truncate", async () => {
+  let isCounting = false;
+  const count = async () => {
+    if (isCounting) return;
+    isCounting = true;
+    await sleep(reporter.intervalMs, undefined, { ref: false });
+    isCounting = false;
+    if (core.closed) return;
     ({ held } = await core.info());
     reporter.report(state("held"));
-  });
+  };
+  for (const news of ["download", "append", "truncate", "peer-add", "peer-remove"] as const) {
+    core.on(news, () => void count().catch(fail));
+  }
   core.on("storage-error", ({ detail: { error } }) => fail(error));
   core.on("conflict", () => {
     const text = `${core.id} was signed twice with different contents: it is not trusted any more`;

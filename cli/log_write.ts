@@ -25,7 +25,7 @@ export interface AppendOptions extends LogNetworkOptions, StoreOptions {
   /** Bytes of its blocks. */
   readonly blockSize: number;
   /** Whether peers may have it meanwhile, and afterwards until interrupted. */
-  readonly seed?: boolean;
+  readonly live?: boolean;
 }
 
 /** What `hypha log remove` is told. */
@@ -66,10 +66,10 @@ export async function logAppend(
   signal: AbortSignal,
 ): Promise<void> {
   const which = parseWhich(name);
-  if (options.seed === true) checkLogNetwork(options, true);
+  if (options.live === true) checkLogNetwork(options, true);
   await using store = await LogStore.open(options, false);
   const core = await store.stored(which);
-  await using network = options.seed === true
+  await using network = options.live === true
     ? await LogNetwork.open(store.logs, options, reporter, signal)
     : undefined;
   network?.join(core, true);

@@ -116,10 +116,14 @@ export class Reporter {
     this.#output.write(`${text}\n`);
   }
 
+  /** Milliseconds between two reports of the same thing that changes. */
+  get intervalMs(): number {
+    return this.#isTerminal || this.#isJson ? LIVE_INTERVAL_MS : PLAIN_INTERVAL_MS;
+  }
+
   #isProgressDue(isLast: boolean): boolean {
-    const interval = this.#isTerminal || this.#isJson ? LIVE_INTERVAL_MS : PLAIN_INTERVAL_MS;
     const now = performance.now();
-    if (!isLast && now - this.#lastProgressAt < interval) return false;
+    if (!isLast && now - this.#lastProgressAt < this.intervalMs) return false;
     this.#lastProgressAt = now;
     return true;
   }
