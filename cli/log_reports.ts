@@ -24,6 +24,17 @@ export interface LogInfo {
   readonly storeBytes: number;
 }
 
+/** How much of a log is stored. */
+export interface HeldBlocks {
+  readonly key: string;
+  /** What it is called in this store. */
+  readonly name: string | null;
+  readonly length: number;
+  readonly held: number;
+  /** How many peers have the log open. */
+  readonly peers: number;
+}
+
 /** Something to report of a log. */
 export type LogReport =
   | LogInfo
@@ -52,15 +63,8 @@ export type LogReport =
     readonly hex?: string;
   }
   | { readonly event: "rewritten"; readonly key: string; readonly length: number; readonly fork: number }
-  | {
-    readonly event: "seeding" | "held";
-    readonly key: string;
-    readonly name: string | null;
-    readonly length: number;
-    readonly held: number;
-    /** How many peers have the log open. */
-    readonly peers: number;
-  }
+  | ({ readonly event: "seeding" } & HeldBlocks)
+  | ({ readonly event: "held" } & HeldBlocks)
   | { readonly event: "reachable"; readonly ticket: string }
   | { readonly event: "removed"; readonly key: string; readonly bytes: number };
 

@@ -54,11 +54,8 @@ async function watch(
   fail: (error: Error) => void,
 ): Promise<void> {
   let { held } = await core.info();
-  const state = (event: "seeding" | "held") => {
-    const { id: key, length, peers } = core;
-    return { event, key, name, length, held, peers: peers.length } as const;
-  };
-  reporter.report(state("seeding"));
+  const state = () => ({ key: core.id, name, length: core.length, held, peers: core.peers.length });
+  reporter.report({ event: "seeding", ...state() });
   let isCounting = false;
   const count = async () => {
     if (isCounting) return;
@@ -67,7 +64,7 @@ async function watch(
     isCounting = false;
     if (core.closed) return;
     ({ held } = await core.info());
-    reporter.report(state("held"));
+    reporter.report({ event: "held", ...state() });
   };
   for (const news of ["download", "append", "truncate", "peer-add", "peer-remove"] as const) {
     core.on(news, () => void count().catch(fail));
