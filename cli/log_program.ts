@@ -5,7 +5,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import { logInfo, logList } from "./log_info.ts";
 import { type CatOptions, logCat, logTail, type ReadOptions, type TailOptions } from "./log_read.ts";
 import { logSeed, type SeedOptions } from "./log_seed.ts";
-import { storeFolder, type StoreOptions } from "./log_store.ts";
+import type { StoreOptions } from "./log_store.ts";
 import {
   type AppendOptions,
   type CreateOptions,
@@ -16,6 +16,7 @@ import {
 } from "./log_write.ts";
 import { parseBytes, parseCount, parsePort, parseSeed, withJson, withNetworkOptions } from "./options.ts";
 import { type JsonOption, run } from "./run.ts";
+import { storeFolder } from "./store_folder.ts";
 
 /** Bytes of a block of a file: what other programs of the stack use, and a good deal below what a message may have. */
 const FILE_BLOCK_BYTES = 65_536;

@@ -69,7 +69,7 @@ export type LogReport =
   | { readonly event: "removed"; readonly key: string; readonly bytes: number };
 
 /** A report in the words of people. */
-export function logText(report: LogReport): string {
+export function textOf(report: LogReport): string {
   switch (report.event) {
     case "created":
       return report.encryptionKey === undefined

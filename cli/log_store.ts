@@ -1,16 +1,15 @@
 /**
  * The store of the commands that work with logs: a folder with one SQLite file in it, whose logs are found by name or by key.
  */
-import { existsSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
-import { homedir } from "node:os";
-import { join } from "node:path";
-import process from "node:process";
+import { dirname } from "node:path";
 import { Corestore } from "../core/corestore.ts";
 import type { Hypercore } from "../core/hypercore.ts";
 import { HyphaError, StorageError, toError } from "../core/runtime/errors.ts";
 import { MemoryStore, openSqliteStore, type Store, WriteBatch } from "../core/storage/mod.ts";
 import { parseKey } from "../encoding/mod.ts";
+import { storeFile } from "./store_folder.ts";
 
 /** Which store is meant. */
 export interface StoreOptions {
@@ -29,23 +28,11 @@ export interface OpenOptions {
 /** A log that a user named. */
 export type Which = { readonly key: Uint8Array } | { readonly name: string };
 
-/** The file in the folder. */
-const STORE_FILE = "hypha.sqlite";
 /** User data of a log that says what it is called (corestore 6 and 7). */
 const NAME = "corestore/name";
 /** Records of names whose log was removed: its key pair must never sign something else. */
 const REMOVED = "hypha/removed/";
 const MAX_NAME_LENGTH = 200;
-
-/** The folder: what the variable HYPHA_STORE says, or hypha's part of the user's folder for data. */
-export function storeFolder(): string {
-  const { HYPHA_STORE, XDG_DATA_HOME, LOCALAPPDATA } = process.env;
-  if (HYPHA_STORE !== undefined && HYPHA_STORE !== "") return HYPHA_STORE;
-  if (XDG_DATA_HOME !== undefined && XDG_DATA_HOME !== "") return join(XDG_DATA_HOME, "hypha");
-  if (process.platform === "darwin") return join(homedir(), "Library", "Application Support", "hypha");
-  if (process.platform === "win32" && LOCALAPPDATA !== undefined) return join(LOCALAPPDATA, "hypha", "data");
-  return join(homedir(), ".local", "share", "hypha");
-}
 
 /** Reads a key or the name of a log. @throws {TypeError} for what can be neither. */
 export function parseWhich(text: string): Which {
@@ -165,8 +152,7 @@ export class LogStore implements AsyncDisposable {
 }
 
 async function openFile(path: string, isMade: boolean): Promise<Store> {
-  const isFile = existsSync(path) && statSync(path).isFile();
-  const file = isFile ? path : join(path, STORE_FILE);
+  const file = storeFile(path);
   if (!isMade && !existsSync(file)) {
     const text = `There is no store in ${path}: make a log there with \`hypha log create\`, ` +
       "or name another folder with --store";
@@ -174,7 +160,7 @@ async function openFile(path: string, isMade: boolean): Promise<Store> {
   }
   try {
     // What signs the logs is in there.
-    if (!isFile) await mkdir(path, { recursive: true, mode: 0o700 });
+    await mkdir(dirname(file), { recursive: true, mode: 0o700 });
     return await openSqliteStore(file);
   } catch (cause) {
     if (!(cause instanceof HyphaError)) {

@@ -29,6 +29,16 @@ import { relay, type RelayOptions } from "./relay.ts";
 import { Reporter } from "./reporter.ts";
 import { EXIT_USAGE, type JsonOption, run } from "./run.ts";
 import { send, type SendOptions } from "./send.ts";
+import {
+  type ExportOptions,
+  type ImportOptions,
+  storeExport,
+  storeGc,
+  storeImport,
+  storeStat,
+  storeVerify,
+} from "./store.ts";
+import { storeFolder } from "./store_folder.ts";
 
 const program = new Command("hypha")
   .description("Connects machines directly: files, streams, logs, values, without a server in between.")
@@ -190,6 +200,59 @@ withDhtOptions(dht.command("announce"))
   );
 
 addLogCommands(program);
+
+const store = program.command("store").description("stores of logs: import, check, count");
+/** The store of hypha that is not named. */
+const STORE = storeFolder();
+
+withJson(store.command("import"))
+  .description(
+    "copy all logs of a corestore 6 or 7, or of a store of hypha; go on with a copy that was interrupted",
+  )
+  .argument("<source>", "its folder or file, which is only read, and which no program may be using")
+  .option("--store <path>", "the store to copy to, a folder or a file", STORE)
+  .option("--dry-run", "check everything, and write nothing")
+  .option(
+    "--keep-unproven",
+    "take blocks along that lack what would prove them; hypercore 11 leaves some behind",
+  )
+  .action((source: string, options: ImportOptions & JsonOption) =>
+    run(options, (reporter, signal) => storeImport(source, options, reporter, signal))
+  );
+
+withJson(store.command("export"))
+  .description("copy logs, all or those of the keys, to another store")
+  .argument("<target>", "its folder or file")
+  .argument("[keys...]", "keys of logs; with any, the primary key stays behind")
+  .option(
+    "--to <kind>",
+    "v10: a folder that corestore 6 and hypercore 10 open; sqlite: a file for hypha",
+    "v10",
+  )
+  .option("--store <path>", "the store to copy from", STORE)
+  .option("--dry-run", "check everything, and write nothing")
+  .action((target: string, keys: string[], options: ExportOptions & JsonOption) =>
+    run(options, (reporter, signal) => storeExport(target, keys, options, reporter, signal))
+  );
+
+withJson(store.command("verify"))
+  .description("check each signature, node and block")
+  .argument("[path]", "a store of any kind", STORE)
+  .action((path: string, options: JsonOption) =>
+    run(options, (reporter, signal) => storeVerify(path, reporter, signal))
+  );
+
+withJson(store.command("stat"))
+  .description("list the logs of a store, and what they hold")
+  .argument("[path]", "a store of any kind", STORE)
+  .action((path: string, options: JsonOption) =>
+    run(options, (reporter, signal) => storeStat(path, reporter, signal))
+  );
+
+withJson(store.command("gc"))
+  .description("give room that holds nothing back to the disk")
+  .argument("[path]", "a store of hypha", STORE)
+  .action((path: string, options: JsonOption) => run(options, (reporter) => storeGc(path, reporter)));
 
 try {
   await program.parseAsync(process.argv.slice(2), { from: "user" });

@@ -4,7 +4,8 @@
 import process from "node:process";
 import { styleText } from "node:util";
 import type { PathKind, RelayStats } from "../dht/mod.ts";
-import { type LogReport, logText } from "./log_reports.ts";
+import { type LogReport, textOf } from "./log_reports.ts";
+import type { LogLine, RecordLine, StoreLine } from "./store.ts";
 import { formatBytes, formatRate } from "./units.ts";
 
 export { formatBytes, formatRate };
@@ -52,6 +53,10 @@ export type Report =
   | { readonly event: "value"; readonly key: string; readonly value: string }
   | { readonly event: "peer"; readonly peer: string }
   | { readonly event: "announced"; readonly topic: string; readonly peer: string }
+  | LogLine
+  | StoreLine
+  | RecordLine
+  | { readonly event: "freed"; readonly path: string; readonly bytes: number; readonly size: number }
   | { readonly event: "warning"; readonly code: string; readonly message: string }
   | { readonly event: "error"; readonly code: string; readonly message: string };
 
@@ -167,12 +172,20 @@ export class Reporter {
         return this.#isTerminal ? printable(report.value) : report.value;
       case "announced":
         return `${report.peer} is announced under ${report.topic}, until you interrupt`;
+      case "log":
+        return logText(report);
+      case "store":
+        return storeText(report);
+      case "record":
+        return `${report.name}: ${report.verdict}`;
+      case "freed":
+        return `${report.path}: ${formatBytes(report.bytes)} given back, ${formatBytes(report.size)} left`;
       case "warning":
         return `${this.#style("yellow", "warning")}: ${report.message}`;
       case "error":
         return `${this.#style("red", "error")}: ${report.message}`;
       default:
-        return logText(report);
+        return textOf(report);
     }
   }
 
@@ -212,6 +225,26 @@ function relayText({ sessions, pairings, refused, bytes }: RelayStats): string {
   return `${sessions.opened} sessions, ${pairings.matched} pairs, ${
     formatBytes(bytes)
   } carried, ${turnedAway} refusals`;
+}
+
+function logText(
+  { key, discoveryKey, length, blocks, bytes, verdict, reason, fork, isWritable }: LogLine,
+): string {
+  const what = [
+    verdict ?? "",
+    `${blocks} of ${length} blocks`,
+    formatBytes(bytes),
+    fork === undefined || fork === 0 ? "" : `fork ${fork}`,
+    isWritable === true ? "writable" : "",
+    printable(reason ?? ""),
+  ];
+  return `${key ?? discoveryKey}  ${what.filter((text) => text !== "").join(", ")}`;
+}
+
+function storeText({ path, kind, logs, blocks, bytes, size, free }: StoreLine): string {
+  return `${path} (${kind}): ${logs} logs, ${blocks} blocks, ${formatBytes(bytes)}; ${
+    formatBytes(size)
+  } on disk, ${formatBytes(free)} of these unused`;
 }
 
 function progressBar(bytes: number, total: number): string {

@@ -7,6 +7,7 @@ import { discoveryKey } from "./crypto/hash.ts";
 import { requireSize } from "./crypto/sizes.ts";
 import { Hypercore } from "./hypercore.ts";
 import type { HypercoreOptions } from "./hypercore_options.ts";
+import { Atom } from "./log/atom.ts";
 import { createManifest, defaultManifest, manifestKey } from "./log/manifest.ts";
 import { identityOf, type LogIdentity, sharedOptions } from "./open_log.ts";
 import { OpenLogs } from "./open_logs.ts";
@@ -175,6 +176,11 @@ export class Corestore extends TypedEventTarget<CorestoreEvents> implements Asyn
     }, false);
     this.#children.add(child);
     return child;
+  }
+
+  /** Collects what sessions that are opened with it write, to any number of logs, until `flush` writes it all at once. */
+  atom(): Atom {
+    return new Atom(this.#logs.store);
   }
 
   /** The key pair of a name in this namespace. */

@@ -1,6 +1,7 @@
 /** What logs may be told, and what they tell. */
 import type { Codec } from "../encoding/codec.ts";
 import type { EncodingName } from "../encoding/from.ts";
+import type { Atom } from "./log/atom.ts";
 import type { Manifest } from "./log/manifest.ts";
 import type { KeyPair } from "./runtime/crypto_provider.ts";
 import type { Runtime } from "./runtime/runtime.ts";
@@ -52,8 +53,8 @@ export interface SessionOptions<T> {
   readonly snapshot?: boolean | undefined;
   /** Shows, or begins the branch with, the first so many blocks only. */
   readonly checkout?: number | undefined;
-  /** Collects what is written with others, to be written in one go. */
-  readonly atom?: object | undefined;
+  /** Collects what is written, to be written in one go with what is written to other logs: see `Corestore.atom`. */
+  readonly atom?: Atom | undefined;
 }
 
 /** Options of a log that is opened. */

@@ -91,6 +91,7 @@ export type {
 export type { BlockEvent, HypercoreEvents } from "./hypercore_events.ts";
 export type { ByteStreamOptions, ReadStreamOptions } from "./read_streams.ts";
 export { type CoreOptions, Corestore, type CorestoreEvents, type CorestoreOptions } from "./corestore.ts";
+export { Atom } from "./log/atom.ts";
 export type { ReplicationStream } from "./attach.ts";
 export type { Extension, ExtensionOptions } from "./replication/extensions.ts";
 export type { ReplicationPeer } from "./replication/peer.ts";
@@ -98,3 +99,21 @@ export type { PeerSession } from "./replication/peer.ts";
 export type { Range, RangeRequest } from "./replication/range_jobs.ts";
 export type { PeerState, SideState, SyncState } from "./replication/sync_state.ts";
 export type { ConflictProof } from "./replication/conflict.ts";
+
+// Stores
+export {
+  type LogCheck,
+  type LogStatistics,
+  statStore,
+  type VerifyOptions,
+  verifyStore,
+} from "./store_check.ts";
+export {
+  type CopyOptions,
+  type CopyProgress,
+  type CopyReport,
+  copyStore,
+  type LogReport,
+  type LogVerdict,
+  type RecordVerdict,
+} from "./store_copy.ts";

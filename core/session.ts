@@ -11,6 +11,7 @@ import type {
 import type { EncryptionProvider } from "./hypercore_options.ts";
 import type { AppendOptions } from "./log/append_queue.ts";
 import type { LogBranch } from "./log/log_branch.ts";
+import { LogState } from "./log/log_state.ts";
 import { LiveView, type LogView, SnapshotView } from "./log_views.ts";
 import type { BlockSource } from "./read_streams.ts";
 import type { Range, RangeRequest } from "./replication/range_jobs.ts";
@@ -88,7 +89,7 @@ export class Session<T> {
   get isWritable(): boolean {
     const { state } = this.log;
     if (this.#isClosed || this.isFixed || this.options.writable === false || state.isFrozen) return false;
-    return this.branch !== state || (this.keyPair ?? state.keyPair) !== undefined;
+    return !(this.branch instanceof LogState) || (this.keyPair ?? state.keyPair) !== undefined;
   }
 
   /** Sets how blocks are encrypted. @throws {RangeError} for a key of another size than 32 bytes. */
@@ -203,7 +204,7 @@ async function openPlace<T>(
   options: SessionOptions<T>,
   parent?: Session<unknown>,
 ): Promise<Place> {
-  const { name, snapshot = false, checkout, exclusive = false } = options;
+  const { name, snapshot = false, checkout, exclusive = false, atom } = options;
   const onClose: (() => void)[] = [];
   try {
     if (exclusive) onClose.push(await log.lock());
@@ -212,6 +213,7 @@ async function openPlace<T>(
       branch = await log.openBranch(branch, name, options);
       onClose.push(() => log.closeBranch(name));
     }
+    if (atom !== undefined) branch = await atom.open(branch);
     const isFixed = snapshot || parent?.isFixed === true || (checkout !== undefined && name === undefined);
     if (!isFixed) return { branch, view: new LiveView(branch), onClose };
     const length = checkout ?? (parent?.isFixed ? parent.view.tree.length : undefined);

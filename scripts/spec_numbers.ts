@@ -16,6 +16,7 @@ const SOURCES: readonly (readonly [path: string, page: string])[] = [
   ["swarm/constants.ts", "hyperswarm"],
   ["transports/mdns/constants.ts", "mdns"],
   ["core/log/constants.ts", "hypercore"],
+  ["core/replication/constants.ts", "hypercore"],
 ];
 
 const HEAD = `# Numbers

@@ -15,13 +15,32 @@ type Bound =
 
 /** By file, then by field. */
 const BOUNDS: Readonly<Record<string, Readonly<Record<string, Bound>>>> = {
+  "core/log/atom.ts": { "#drafts": "own" },
   "core/log/log_branch.ts": { "#observers": "own" },
-  "core/log/node_cache.ts": { "#nodes": ["MAX_NODES", "log/log_state_test.ts"] },
+  "core/log/node_cache.ts": {
+    "#young": ["MAX_NODES", "log/log_state_test.ts"],
+    "#old": ["MAX_NODES", "log/log_state_test.ts"],
+  },
   "core/log/pending_changes.ts": {
     "blocks": ["MAX_PENDING_BYTES", "log/log_state_test.ts"],
     "nodes": ["MAX_PENDING_BYTES", "log/log_state_test.ts"],
   },
   "core/log/fork_search.ts": { "#nodes": ["MAX_PROOF_NODES", "log/fork_search_test.ts"] },
+  "core/replication/attachments.ts": { "#byMux": "own", "#timers": "own" }, // connections
+  "core/replication/block_jobs.ts": { "#jobs": ["MAX_PUSHES", "replication/hostile_test.ts"] }, // beside what is wanted here
+  "core/replication/extensions.ts": { "#options": "own" },
+  "core/replication/fork_jobs.ts": { // one for each peer: MAX_CHANNELS of its mux
+    "refusals": ["MAX_CHANNELS", "replication/hostile_test.ts"],
+    "#jobs": ["MAX_CHANNELS", "replication/hostile_test.ts"],
+  },
+  "core/replication/in_flight.ts": { "#inquiries": "own" },
+  "core/replication/missing_levels.ts": { "#nodes": "own" },
+  "core/replication/range_jobs.ts": { "cursors": "own", "#byFirst": "own" },
+  "core/replication/replicator.ts": { "#opening": "own", "#changed": "own" }, // one for each connection
+  "core/replication/seek_jobs.ts": { "refusals": "own", "#seeks": "own" },
+  "core/replication/uploader.ts": { "#waiting": ["MAX_QUEUED_REQUESTS", "replication/hostile_test.ts"] },
+  "core/replication/waiters.ts": { "#waiters": "own" },
+  "core/replication/wants.ts": { "#regions": ["MAX_REMOTE_WANTS", "replication/hostile_test.ts"] },
   "core/stream/mux.ts": {
     "#callbacks": "own",
     "#remotes": ["MAX_CHANNELS", "stream/mux_test.ts"],
@@ -169,6 +188,7 @@ const BOUNDS: Readonly<Record<string, Readonly<Record<string, Bound>>>> = {
 /** Layers that bytes of strangers reach; `memory/` is for tests. */
 const FOLDERS = [
   "core/log/",
+  "core/replication/",
   "core/stream/",
   "dht/",
   "swarm/",

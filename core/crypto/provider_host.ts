@@ -12,6 +12,7 @@
  *   sealing 100 bytes: 1.2 against 0.6 million; at 1 KiB native code leads by 1.0 to 1.5, at 64 KiB by 1.3 to 4): 0.2 to
  *   0.8 us a call, for which each process would load and keep both libraries.
  */
+import { assert } from "../runtime/assert.ts";
 import type { Cipher, CryptoProvider, KeyPair, SecretStreamState } from "../runtime/crypto_provider.ts";
 import {
   checkExpansion,
@@ -75,11 +76,19 @@ interface SodiumNative {
  * Arrays are passed as buffer, offset and length.
  */
 interface SodiumBinding {
+  crypto_generichash(...args: [...Span, ...Span, ...Span]): number;
   crypto_secretstream_xchacha20poly1305_push(
     ...args: [...Span, ...Span, ...Span, ...Span, tag: number]
   ): number;
   crypto_secretstream_xchacha20poly1305_pull(...args: [...Span, ...Span, ...Span, ...Span, ...Span]): number;
 }
+
+/** Longest input that is copied together before it is hashed. */
+const MAX_COPIED_BYTES = 1024;
+/** Bytes of most hashes. */
+const HASH_BYTES = 32;
+/** What stands for no key. */
+const NO_KEY = new Uint8Array(0);
 
 type Span = [buffer: ArrayBufferLike, offset: number, length: number];
 
@@ -119,6 +128,10 @@ class NativeProvider implements CryptoProvider {
   readonly #sodium: SodiumNative;
   readonly #binding: SodiumBinding;
   readonly #scalar = new Uint8Array(64);
+  readonly #input = new Uint8Array(MAX_COPIED_BYTES);
+  /** More than the 64 bytes that V8 would keep on its heap. */
+  readonly #digest = new Uint8Array(256);
+  readonly #usualDigest = this.#digest.subarray(0, HASH_BYTES);
 
   constructor(sodium: SodiumNative, binding: SodiumBinding) {
     this.#sodium = sodium;
@@ -165,9 +178,40 @@ class NativeProvider implements CryptoProvider {
     }
   }
 
+  /**
+   * Memory that V8 keeps on its own heap, as it does for arrays of up to 64 bytes, is moved out of it when native code sees it,
+   * which costs three times what a hash does. So short inputs and the output go through memory that is outside already, and
+   * past the library's own checks: a hash of 109 bytes takes 0.5 instead of 2.4 us in Node, 0.4 instead of 3.4 in Deno.
+   */
   hash(out: Uint8Array, parts: readonly Uint8Array[], key?: Uint8Array): void {
     checkHash(out, key);
-    this.#sodium.crypto_generichash_batch(out, parts, key);
+    const [input, digest] = [this.#input, this.#digest];
+    let size = 0;
+    for (const part of parts) size += part.length;
+    if (size <= input.length) {
+      let at = 0;
+      for (const part of parts) {
+        input.set(part, at);
+        at += part.length;
+      }
+      const { buffer, byteOffset, length } = key ?? NO_KEY;
+      const { crypto_generichash } = this.#binding;
+      const status = crypto_generichash(
+        digest.buffer,
+        0,
+        out.length,
+        input.buffer,
+        0,
+        size,
+        buffer,
+        byteOffset,
+        length,
+      );
+      assert(status === 0, "sizes were checked");
+      out.set(out.length === HASH_BYTES ? this.#usualDigest : digest.subarray(0, out.length));
+    } else {
+      this.#sodium.crypto_generichash_batch(out, parts, key);
+    }
   }
 
   seal(

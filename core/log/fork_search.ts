@@ -96,19 +96,17 @@ export class ForkSearch {
   }
 
   /**
-   * The changes that turn the old log into the new one, once there is no question left. Blocks from {@linkcode ancestors} on
-   * are gone.
-   *
-   * @returns undefined if a root of what the two have in common is not in the reader.
+   * The changes that turn the old log into the new one, once there is no question left. Blocks from its `ancestors` on are gone:
+   * all of them if the nodes that prove what the two have in common were dropped.
    */
-  async finish(): Promise<TreeBatch | undefined> {
+  async finish(): Promise<TreeBatch> {
     assert(this.#difference === undefined, "a search is finished when it is over");
     const { fork, length } = this.#signed;
-    const roots = await rootsOf(this.#reader, this.#known, this.#ancestors);
-    if (roots === undefined) return undefined;
-    const common = { fork, length: this.#ancestors, byteLength: totalSize(roots), roots };
+    const roots = await rootsOf(this.#reader, this.#known, this.#ancestors) ?? [];
+    const ancestors = roots.length === 0 ? 0 : this.#ancestors;
+    const common = { fork, length: ancestors, byteLength: totalSize(roots), roots };
     const batch = new TreeBatch(this.#crypto, this.#known, common);
-    for (const index of upgradePath(this.#ancestors, length)) {
+    for (const index of upgradePath(ancestors, length)) {
       const node = this.#nodes.get(index);
       assert(node !== undefined, "the way down had all nodes on its right");
       batch.appendNode(node);

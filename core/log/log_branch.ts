@@ -19,7 +19,8 @@ import { fullRoots, isLogLength } from "./flat_tree.ts";
 import { EMPTY_TREE, rootsOf, totalSize, TreeBatch, type TreeState, truncateTree } from "./merkle_tree.ts";
 import { NodeCache } from "./node_cache.ts";
 import { type NodeReader, readNodes } from "./node_reader.ts";
-import { PendingChanges } from "./pending_changes.ts";
+import type { PendingChanges } from "./pending_changes.ts";
+import { TurnWriter } from "./turn_writer.ts";
 import { cutPages, NO_HINTS, readBits, writePages } from "./stored_bits.ts";
 import type { TreeNode } from "../crypto/hash.ts";
 import type { VerifiedProof } from "./verify_proof.ts";
@@ -38,16 +39,13 @@ export class LogBranch {
   /** Where it is written. */
   readonly target: BatchTarget;
   readonly #appends: AppendQueue;
+  readonly #writer: TurnWriter;
   readonly #observers = new Set<LogObserver>();
   #cache = new NodeCache();
   #tree: TreeState = EMPTY_TREE;
   #signature: Uint8Array | undefined;
   #held = new Bitfield();
   #hints: LogHints = NO_HINTS;
-  /** What waits for the end of the turn, and what is being written. */
-  #pending: PendingChanges | undefined;
-  #writing: PendingChanges | undefined;
-  #written: Promise<void> | undefined;
   /** Settles when memory is what the store has again, after a failure. */
   #restored: Promise<void> | undefined;
   /** Settles when the changes that need the log for themselves are done, those that wait included. */
@@ -58,6 +56,12 @@ export class LogBranch {
     this.runtime = runtime;
     this.storage = storage;
     this.target = target;
+    this.#writer = new TurnWriter({
+      clock: runtime.clock,
+      write: (changes) => this.target.write(this.#batchOf(changes)),
+      onWritten: (changes) => this.#onWritten(changes),
+      onFailure: (error) => this.#onFailure(error),
+    });
     this.#appends = new AppendQueue((work) => this.exclusive(work), (group) => this.#append(group));
   }
 
@@ -120,8 +124,24 @@ export class LogBranch {
     this.#signature = head && head.signature.length > 0 ? head.signature : undefined;
     this.#held = held;
     this.#hints = hints;
-    this.#pending = undefined;
+    this.#writer.drop();
     this.#cache = new NodeCache();
+  }
+
+  /** The same branch over another store: what an `Atom` makes drafts with. */
+  async reopen(parts: BranchParts): Promise<LogBranch> {
+    const branch = new LogBranch(parts);
+    await branch.load();
+    return branch;
+  }
+
+  /** Reads again what was written by others, while it was held, behind its first `ancestors` blocks, and tells of it. */
+  async refresh(ancestors: number): Promise<void> {
+    const { length: oldLength, fork: oldFork } = this.#tree;
+    await this.load();
+    const isOther = this.length !== oldLength || this.#tree.fork !== oldFork;
+    if (isOther) this.#tell((observer) => observer.onUpgrade?.({ ancestors, oldLength, oldFork }));
+    if (this.length > ancestors) this.#tell((observer) => observer.onBlocks?.(ancestors, this.length, true));
   }
 
   /** Tells `observer` what happens; returns how to stop that. */
@@ -132,7 +152,7 @@ export class LogBranch {
 
   /** A block as it is stored; undefined if it is not at hand. */
   readBlock(index: number): MaybePromise<Uint8Array | undefined> {
-    return this.#pending?.blocks.get(index) ?? this.#writing?.blocks.get(index) ?? this.storage.block(index);
+    return this.#writer.block(index) ?? this.storage.block(index);
   }
 
   /** The hash of the tree over the first `length` blocks; undefined if a node is not at hand. */
@@ -159,7 +179,7 @@ export class LogBranch {
     });
   }
 
-  /** Drops the blocks from `start` up to but without `end`, and the nodes that nothing needs then. Returns how many blocks. */
+  /** Drops the blocks from `start` up to but without `end`, and nodes that nothing needs then. Returns how many blocks. */
   clear(start: number, end: number): Promise<number> {
     if (!isLogLength(start) || !isLogLength(end) || start > end) {
       throw new RangeError(`no range of blocks: from ${start} to ${end}`);
@@ -173,8 +193,10 @@ export class LogBranch {
       const hints = { ...this.#hints, contiguousLength: Math.min(contiguousLength, start) };
       await this.write((writer) => {
         writer.clear(start, stop);
-        for (const [from, to] of clearableNodes(this.#held, this.length, start, stop)) {
-          writer.clearNodes(from, to);
+        if (this.mayForgetNodes) {
+          for (const [from, to] of clearableNodes(this.#held, this.length, start, stop)) {
+            writer.clearNodes(from, to);
+          }
         }
         writer.setHints(hints);
         writePages(writer, this.#held, [[start, Math.max(stop, contiguousLength)]]);
@@ -225,7 +247,7 @@ export class LogBranch {
     this.#lock = promise;
     try {
       if (before !== undefined) await before;
-      while (this.#pending !== undefined || this.#written !== undefined) await this.#flush();
+      while (this.#writer.isBusy) await this.#writer.flush();
       await this.#restored;
       return await work();
     } finally {
@@ -237,6 +259,11 @@ export class LogBranch {
   /** The signature over `tree`, if somebody signs. */
   protected sign(_tree: TreeBatch, _options: AppendOptions): Uint8Array | undefined {
     return undefined;
+  }
+
+  /** Whether nodes that no block at hand needs can be had from peers again, should the log be cut among them. */
+  protected get mayForgetNodes(): boolean {
+    return false;
   }
 
   /** Adds to a batch what belongs into the first one. */
@@ -288,7 +315,7 @@ export class LogBranch {
    */
   protected accept({ tree, signature, block }: VerifiedProof): boolean {
     assert(!this.isLocked, "nobody else changes the log");
-    const pending = this.#pending ?? this.#begin();
+    const pending = this.#writer.changes();
     if (tree.isUpgrade) {
       pending.upgrade ??= { ancestors: this.length, oldLength: this.length, oldFork: this.#tree.fork };
       this.#setTree(tree, signature?.slice());
@@ -299,38 +326,13 @@ export class LogBranch {
       pending.addBlock(block.index, block.value);
       this.#held.set(block.index, true);
     }
-    if (pending.byteLength > MAX_PENDING_BYTES) void this.#flush();
+    if (pending.byteLength > MAX_PENDING_BYTES) void this.#writer.flush();
     return isNew;
   }
 
-  #begin(): PendingChanges {
-    this.runtime.clock.defer(() => void this.#flush());
-    return this.#pending = new PendingChanges();
-  }
-
-  /** Writes what is pending, if nothing is being written. Does not reject: observers are told. */
-  #flush(): MaybePromise<void> {
-    if (this.#written !== undefined) return this.#written;
-    const pending = this.#pending;
-    if (pending === undefined) return;
-    this.#pending = undefined;
-    this.#writing = pending;
-    const hints = { ...this.#hints, contiguousLength: this.#held.firstUnset(this.contiguousLength) };
-    try {
-      const written = this.target.write(this.#batchOf(pending, hints));
-      if (!(written instanceof Promise)) return this.#onWritten(pending, hints);
-      this.#written = written.then(() => this.#onWritten(pending, hints), (error) => this.#onFailure(error))
-        .then(() => {
-          this.#written = undefined;
-          return this.#flush();
-        });
-      return this.#written;
-    } catch (error) {
-      return this.#onFailure(error);
-    }
-  }
-
-  #batchOf(pending: PendingChanges, hints: LogHints): WriteBatch {
+  #batchOf(pending: PendingChanges): WriteBatch {
+    pending.contiguousLength = this.#held.firstUnset(this.contiguousLength);
+    const hints = { ...this.#hints, contiguousLength: pending.contiguousLength };
     const batch = new WriteBatch();
     const writer = batch.log(this.storage);
     this.prepare(writer);
@@ -346,9 +348,8 @@ export class LogBranch {
     return batch;
   }
 
-  #onWritten(pending: PendingChanges, hints: LogHints): void {
-    this.#writing = undefined;
-    this.#hints = { ...this.#hints, contiguousLength: hints.contiguousLength };
+  #onWritten(pending: PendingChanges): void {
+    this.#hints = { ...this.#hints, contiguousLength: pending.contiguousLength };
     for (const node of pending.nodes.values()) this.#cache.put(node);
     const { upgrade } = pending;
     if (upgrade !== undefined) this.#tell((observer) => observer.onUpgrade?.(upgrade));
@@ -358,7 +359,6 @@ export class LogBranch {
   }
 
   async #onFailure(error: unknown): Promise<void> {
-    this.#writing = undefined;
     await this.#restore();
     this.#tell((observer) => observer.onFailure?.(toError(error)));
   }
@@ -426,8 +426,7 @@ export class LogBranch {
   }
 
   #node(index: number): MaybePromise<TreeNode | undefined> {
-    const known = this.#pending?.nodes.get(index) ?? this.#writing?.nodes.get(index) ??
-      this.#cache.get(index);
+    const known = this.#writer.node(index) ?? this.#cache.get(index);
     if (known !== undefined) return known;
     const stored = this.storage.node(index);
     const cache = this.#cache; // what is read may be out of date when it comes, and then so is the cache

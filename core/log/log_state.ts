@@ -118,6 +118,12 @@ export class LogState extends LogBranch {
     await super.load();
   }
 
+  /** The same log over another store. */
+  override reopen(parts: BranchParts): Promise<LogState> {
+    const { keyPair, manifest } = this;
+    return LogState.open(parts, { ...this.#options, keyPair, manifest });
+  }
+
   /** Stores its keys even if there is nothing else to be stored yet. */
   async store(): Promise<void> {
     if (!this.#isStored) await this.exclusive(() => this.write(() => {}));
@@ -206,7 +212,6 @@ export class LogState extends LogBranch {
   commitReorg(search: ForkSearch): Promise<void> {
     return this.exclusive(async () => {
       const tree = await search.finish();
-      if (tree === undefined) throw damaged("nodes of its tree are missing");
       const { base } = tree;
       if (
         this.isFrozen || base.fork !== this.tree.fork || base.length !== this.length || tree.fork <= base.fork
@@ -236,6 +241,11 @@ export class LogState extends LogBranch {
     throw new RangeError(
       `${tree.length} blocks of fork ${tree.fork} need the signatures of ${manifest.quorum} signers`,
     );
+  }
+
+  /** A writer has nobody to ask. */
+  protected override get mayForgetNodes(): boolean {
+    return this.keyPair === undefined;
   }
 
   /** Adds the keys to the first batch. */

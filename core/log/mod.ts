@@ -110,6 +110,7 @@ export { signaturePart, Verifier, type VerifierOptions } from "./verifier.ts";
 // Logs in stores
 export { type Applied, LogState, type LogStateOptions } from "./log_state.ts";
 export { LogBranch } from "./log_branch.ts";
+export { Atom } from "./atom.ts";
 export type { BatchTarget, BranchParts, LogObserver } from "./branch_parts.ts";
 export type { LogChange } from "./pending_changes.ts";
 export type { Appended, AppendOptions } from "./append_queue.ts";

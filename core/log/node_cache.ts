@@ -1,32 +1,32 @@
 /** Tree nodes that were read or written lately. */
 import type { TreeNode } from "../crypto/hash.ts";
 
-/** Nodes that are kept of one log: 150 bytes each. Enough for the paths to some hundred places of a log. */
-const MAX_NODES = 1024;
+/** Nodes that are kept of one log, twice: 150 bytes each. Enough for the paths to some hundred places of a log. */
+const MAX_NODES = 512;
 
-/** As many nodes as fit, of which the oldest goes first. */
+/**
+ * The nodes that were used last. There are two generations: what is used moves to the younger one, and when that is full, the
+ * older one goes. This costs a third of what an order of use does.
+ */
 export class NodeCache {
-  readonly #nodes = new Map<number, TreeNode>();
+  #young = new Map<number, TreeNode>();
+  #old = new Map<number, TreeNode>();
 
   /** A node, if it is kept. */
   get(index: number): TreeNode | undefined {
-    return this.#nodes.get(index);
+    const young = this.#young.get(index);
+    if (young !== undefined) return young;
+    const old = this.#old.get(index);
+    if (old !== undefined) this.put(old);
+    return old;
   }
 
   /** Keeps a node, whose hash must not be a view of something large. */
   put(node: TreeNode): void {
-    const nodes = this.#nodes;
-    if (nodes.size >= MAX_NODES && !nodes.has(node.index)) {
-      for (const oldest of nodes.keys()) {
-        nodes.delete(oldest);
-        break;
-      }
+    if (this.#young.size >= MAX_NODES) {
+      this.#old = this.#young;
+      this.#young = new Map();
     }
-    nodes.set(node.index, node);
-  }
-
-  /** Forgets all. */
-  clear(): void {
-    this.#nodes.clear();
+    this.#young.set(node.index, node);
   }
 }

@@ -22,6 +22,8 @@ export class PendingChanges {
   readonly nodes: Map<number, TreeNode> = new Map<number, TreeNode>();
   /** Set if the log has grown. */
   upgrade: LogChange | undefined;
+  /** How many of the first blocks are all at hand with them; set when they are written. */
+  contiguousLength = 0;
   #byteLength = 0;
 
   /** About how many bytes it takes in memory. */

@@ -45,6 +45,7 @@ export class Attachments implements Iterable<Attachment> {
   /** Opens a channel on the connection now, and whenever the peer opens one. */
   add(mux: Mux, session: PeerSession): void {
     if (this.#byMux.has(mux) || mux.isDestroyed) return;
+    this.#prune();
     const attachment = { mux, session };
     this.#byMux.set(mux, attachment);
     mux.pair({ protocol: PROTOCOL, id: this.#host.discoveryKey }, () => this.#host.open(attachment));
@@ -61,6 +62,7 @@ export class Attachments implements Iterable<Attachment> {
 
   /** Opens channels where there is none. */
   reopenAll(): void {
+    this.#prune();
     for (const attachment of this.#byMux.values()) this.#host.open(attachment);
   }
 
@@ -78,5 +80,10 @@ export class Attachments implements Iterable<Attachment> {
   /** Removes all. */
   close(): void {
     for (const mux of [...this.#byMux.keys()]) this.remove(mux);
+  }
+
+  /** Forgets connections that ended while there was no channel on them. */
+  #prune(): void {
+    for (const mux of [...this.#byMux.keys()]) if (mux.isDestroyed) this.remove(mux);
   }
 }

@@ -43,6 +43,8 @@ export const MAX_REFUSALS = 32;
 export const MAX_INVALID_DATA = 3;
 /** Proofs of a peer's log that are compared though nobody asked for them: each costs a few signatures. */
 export const MAX_UNASKED_COMPARISONS = 4;
+/** Blocks of a peer that nobody asked for and that are being verified and stored; more are ignored. */
+export const MAX_PUSHES = 64;
 
 // --- Tuning: answering
 

@@ -1,9 +1,11 @@
 /** Everything that is to be fetched of a log, and from whom. */
+import { isLogLength } from "../log/flat_tree.ts";
 import type { LogData } from "../log/proof_messages.ts";
 import type { ProtocolError } from "../runtime/errors.ts";
 import type { Timer } from "../runtime/runtime.ts";
 import { type BlockJob, BlockJobs } from "./block_jobs.ts";
 import type { ConflictProof } from "./conflict.ts";
+import { HOTSWAP_MS } from "./constants.ts";
 import { ForkJobs } from "./fork_jobs.ts";
 import type { Inquiry } from "./in_flight.ts";
 import type { NoData } from "./messages.ts";
@@ -59,6 +61,7 @@ export class Downloads {
   readonly #receiver: Receiver;
   readonly #upgrades = new Waiters<boolean>();
   readonly #slowTimer: Timer;
+  #askedInsteadAt = -Infinity;
   #storageError: unknown;
   #isStopped = false;
 
@@ -79,15 +82,11 @@ export class Downloads {
     return this.#host.peers.some(({ inFlight, arriving }) => inFlight.size + arriving > 0);
   }
 
-  /** How many blocks are wanted or on their way, for whatever reason. */
-  get wantedBlocks(): number {
-    return this.#blocks.size;
-  }
-
   // What is wanted
 
-  /** The block `index`, when it is here. Rejects with the signal's reason, or a `StorageError`. */
+  /** The block `index`, when it is here. Rejects with the signal's reason, a `StorageError`, or a `RangeError` if there is none. */
   async block(index: number, { priority = 1, signal }: BlockRequestOptions): Promise<Uint8Array> {
+    requireNumber("the number of a block", index);
     if (signal?.aborted === true) throw signal.reason;
     if (this.#log.held.get(index)) {
       const value = await this.#log.readBlock(index);
@@ -103,6 +102,8 @@ export class Downloads {
 
   /** The block that has the byte `bytes`. */
   async seek(bytes: number, padding: number, signal: AbortSignal | undefined): Promise<FoundByte> {
+    requireNumber("a byte", bytes);
+    requireNumber("padding", padding);
     if (signal?.aborted === true) throw signal.reason;
     const seek: SeekJob = new SeekJob(bytes, padding, () => {
       this.#seeks.delete(seek);
@@ -120,8 +121,11 @@ export class Downloads {
     return promise;
   }
 
-  /** A range of blocks. */
+  /** A range of blocks. @throws {RangeError} if no log has such blocks. */
   range(request: RangeRequest): Range {
+    const { start = 0, end = Infinity, blocks = [] } = request;
+    for (const index of [start, ...blocks]) requireNumber("the number of a block", index);
+    if (end !== Infinity) requireNumber("the end of a range", end);
     const range = this.#ranges.add(request);
     for (const peer of this.#host.peers) peer.touch();
     this.#host.schedule();
@@ -137,7 +141,10 @@ export class Downloads {
       if (!this.#forks.isCommitting) this.#forks.reset();
       this.#ranges.reset();
     }
-    for (const peer of this.#host.peers) peer.touch();
+    for (const peer of this.#host.peers) {
+      peer.touch();
+      this.#compareOnce(peer);
+    }
     this.#forks.prune(this.#host.peers);
     this.#seeks.refresh();
     this.#upgrades.resolve(true);
@@ -146,8 +153,7 @@ export class Downloads {
 
   /** Blocks are here, or no longer. */
   onBlocks(start: number, end: number, isHeld: boolean): void {
-    if (!isHeld) {
-      this.#ranges.reset();
+    if (!isHeld) { // what was fetched and cleared is not fetched again by the same range
       for (const peer of this.#host.peers) peer.touch();
       this.#host.schedule();
       return;
@@ -227,7 +233,9 @@ export class Downloads {
     let peers = shuffled(this.#host.peers, (bound) => this.#log.runtime.random.below(bound));
     while (peers.length > 0) peers = peers.filter((peer) => this.#scheduler.askNext(peer));
     this.#settleUpgrades();
-    this.#slowTimer.reset(this.#host.peers.length > 1 ? this.#scheduler.slowAt : Infinity);
+    if (this.#host.peers.length > 1) {
+      this.#slowTimer.reset(Math.max(this.#scheduler.slowAt, this.#askedInsteadAt + HOTSWAP_MS));
+    }
   }
 
   /** Gives everything up. */
@@ -289,6 +297,7 @@ export class Downloads {
   }
 
   #askInstead(): void {
+    this.#askedInsteadAt = this.#log.runtime.clock.now();
     for (const peer of this.#host.peers) {
       peer.cork();
       while (this.#scheduler.askInstead(peer));
@@ -360,10 +369,12 @@ export class Downloads {
     this.#seeks.reject(error);
   }
 
-  /** Two who have the same length compare once what they have, since nothing else would ever tell them. */
+  /** One that is not longer is compared with once, since nothing else would ever tell that it has another log. */
   #compareOnce(peer: PeerMachine): void {
     const { length } = this.#log.tree;
-    if (peer.isCompared || !peer.sync.isSameFork || peer.remoteLength === 0 || length === 0) return;
+    if (peer.isCompared || !peer.isOpen || !peer.sync.isSameFork || peer.remoteLength === 0 || length === 0) {
+      return;
+    }
     if (peer.remoteLength > length || !peer.sync.remote.isUploading || !peer.isDownloading) return;
     if (this.#log.isFrozen || !this.#host.isDownloading) return;
     this.#receiver.requestProof(peer);
@@ -383,6 +394,10 @@ export class Downloads {
     const job = this.#forks.get(fork);
     return job === undefined || job.isBusy || job.inquiry !== undefined || job.canAsk(peer);
   }
+}
+
+function requireNumber(what: string, value: number): void {
+  if (!isLogLength(value)) throw new RangeError(`${what} is a whole number from 0 to 2^52 - 1, not ${value}`);
 }
 
 /** In a random order. */

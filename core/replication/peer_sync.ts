@@ -111,6 +111,10 @@ export class PeerSync {
   /** Says what has changed, if it matters. */
   refresh(): void {
     this.#check();
+    this.#say();
+  }
+
+  #say(): void {
     if (this.#isStopped || this.#checking !== undefined) return;
     const now = this.#current();
     if (this.#said !== undefined && !this.#differs(this.#said, now)) return;
@@ -183,7 +187,7 @@ export class PeerSync {
     if (this.#checking !== checked) return;
     this.#checking = undefined;
     if (this.#isStopped) return;
-    this.refresh();
+    this.#say();
     this.#host.onChange();
   }
 }

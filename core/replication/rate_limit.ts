@@ -36,7 +36,9 @@ export class RateLimit {
 
   /** `bytes` went. */
   take(bytes: number): void {
-    if (this.#bytesPerSecond !== Infinity) this.#budget -= bytes;
+    if (this.#bytesPerSecond === Infinity) return;
+    this.#fill();
+    this.#budget -= bytes;
   }
 
   /** Asks to be told when there is room. */

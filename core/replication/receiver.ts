@@ -5,7 +5,7 @@ import type { Proof, UpgradeProof } from "../log/proof.ts";
 import { HyphaError, ProtocolError, StorageError } from "../runtime/errors.ts";
 import type { BlockJob, BlockJobs } from "./block_jobs.ts";
 import { compareLogs, type ConflictProof } from "./conflict.ts";
-import { INVALID_REQUEST, NOT_AVAILABLE } from "./constants.ts";
+import { INVALID_REQUEST, MAX_PUSHES, NOT_AVAILABLE } from "./constants.ts";
 import type { ForkJob, ForkJobs } from "./fork_jobs.ts";
 import type { Inquiry } from "./in_flight.ts";
 import type { NoData } from "./messages.ts";
@@ -100,6 +100,7 @@ export class Receiver {
   #isPush(peer: PeerMachine, { request, fork, upgrade, block }: LogData): boolean {
     const { tree } = this.#log;
     if (request !== 0 || !this.#host.allowPush || fork !== tree.fork || peer.isPaused) return false;
+    if (peer.arriving >= MAX_PUSHES) return false;
     const isNews = upgrade !== undefined && upgrade.start + upgrade.length > tree.length;
     return isNews || (block !== undefined && upgrade?.start !== 0);
   }
@@ -108,6 +109,8 @@ export class Receiver {
     const job = this.#jobOf(inquiry, data);
     peer.arriving++;
     if (job !== undefined) job.isArriving = true;
+    // If its log is another one, this fails.
+    if (data.upgrade !== undefined) peer.isCompared = true;
     let applied;
     try {
       applied = this.#apply(data);
@@ -116,12 +119,12 @@ export class Receiver {
       return;
     }
     if (!(applied instanceof Promise)) {
-      this.#finish(peer, inquiry, job, data, applied);
+      this.#finish(peer, job, data, applied);
       this.#host.askMore(peer);
       return;
     }
     void applied.then((value) => {
-      this.#finish(peer, inquiry, job, data, value);
+      this.#finish(peer, job, data, value);
       this.#host.schedule();
     }, (error) => this.#fail(peer, inquiry, job, error));
   }
@@ -147,7 +150,6 @@ export class Receiver {
   /** It is verified and stored. */
   #finish(
     peer: PeerMachine,
-    inquiry: Inquiry | undefined,
     job: BlockJob | undefined,
     data: LogData,
     applied: Applied,
@@ -164,8 +166,7 @@ export class Receiver {
       peer.countDownload(bytes);
       this.#host.onDownload(peer, data.block.index, bytes);
     }
-    const isSeekAnswer = inquiry?.seek !== undefined;
-    if (isSeekAnswer || applied.isUpgrade) this.#host.seeks.refresh();
+    this.#host.seeks.refresh();
   }
 
   /** It is wrong, or cannot be stored. */
@@ -199,15 +200,20 @@ export class Receiver {
   }
 
   #refuse(peer: PeerMachine, inquiry: Inquiry, reason: number): void {
-    const { job, seek, fork, request } = inquiry;
+    // One that answers nobody, or has become another log since, does not say what it has.
+    const isTold = peer.isRemoteUploading && peer.remoteFork === inquiry.request.fork;
     if (reason === NOT_AVAILABLE || reason === INVALID_REQUEST) peer.countRefusal();
-    const isUpgradeOnly = request.upgrade !== undefined && fork === undefined;
-    if (isUpgradeOnly) peer.sync.refuseUpgrade();
-    else if (job !== undefined && !inquiry.isTrusting) peer.onMissing(job.index);
-    seek?.refusals.set(peer, peer.version);
-    fork?.refusals.set(peer, peer.version);
+    if (isTold) this.#noteRefusal(peer, inquiry);
     this.#host.giveBack(inquiry);
     this.#host.schedule();
+  }
+
+  /** The same is not asked of the same peer again; where it was several things, the most particular one is to blame. */
+  #noteRefusal(peer: PeerMachine, { job, seek, fork, request }: Inquiry): void {
+    if (job !== undefined) peer.onMissing(job.index);
+    else if (seek !== undefined) seek.refusals.set(peer, peer.version);
+    else if (fork !== undefined) fork.refusals.set(peer, peer.version);
+    else if (request.upgrade !== undefined) peer.sync.refuseUpgrade();
   }
 
   async #takeFork(peer: PeerMachine, inquiry: Inquiry, job: ForkJob, data: LogData): Promise<void> {

@@ -17,6 +17,7 @@ export type ReplicatedLog = Pick<
   | "tree"
   | "held"
   | "contiguousLength"
+  | "remoteContiguousLength"
   | "isFrozen"
   | "nodes"
   | "observe"

@@ -1,6 +1,5 @@
 /** One log and many peers: fetches from them what is wanted, gives them what they want, and tells what happens. */
 import { equals } from "../../encoding/bytes.ts";
-import type { LogRequest } from "../log/proof_messages.ts";
 import { ConnectError, ProtocolError } from "../runtime/errors.ts";
 import type { Timer } from "../runtime/runtime.ts";
 import type { Mux } from "../stream/mux.ts";
@@ -20,41 +19,10 @@ import { pushBlock } from "./pusher.ts";
 import type { Range, RangeRequest } from "./range_jobs.ts";
 import type { ReplicatedLog } from "./replicated_log.ts";
 import type { FoundByte } from "./seek_jobs.ts";
+import type { ReplicatorObserver, ReplicatorOptions } from "./replicator_options.ts";
 import { type SyncState, syncState } from "./sync_state.ts";
 
-/** What a {@linkcode Replicator} tells. Called within the turn in which it happens: be quick. */
-export interface ReplicatorObserver {
-  /** A peer has proven that it knows the key. */
-  onPeerAdd?(peer: ReplicationPeer): void;
-  /** A peer is gone. */
-  onPeerRemove?(peer: ReplicationPeer): void;
-  /** A peer's state became known, or has changed: its fork, its length, or what it has. At most once a turn for each. */
-  onPeerState?(peer: ReplicationPeer): void;
-  /** A block is on its way to a peer. */
-  onUpload?(index: number, bytes: number, peer: ReplicationPeer): void;
-  /** A block has come and is verified. */
-  onDownload?(index: number, bytes: number, peer: ReplicationPeer): void;
-  /** The writer has signed two different logs: the log is frozen now. Told once. */
-  onConflict?(proof: ConflictProof, peer: ReplicationPeer): void;
-  /** A peer has sent what proves nothing. */
-  onVerificationError?(error: ProtocolError, peer: ReplicationPeer): void;
-  /** A peer has asked for what nobody could answer. */
-  onInvalidRequest?(error: ProtocolError, request: LogRequest, peer: ReplicationPeer): void;
-}
-
-/** Options of a {@linkcode Replicator}. */
-export interface ReplicatorOptions {
-  /** Whether to follow a log that was rewritten; true by default. */
-  readonly allowFork?: boolean | undefined;
-  /** Whether to take blocks that were not asked for; false by default. */
-  readonly allowPush?: boolean | undefined;
-  /** Least and most requests on their way to one peer; 16 and 512 by default. */
-  readonly inFlightRange?: readonly [min: number, max: number] | undefined;
-  /** Least and most milliseconds for which a log that is no longer in use is still asked for; 20 and 40 s by default. */
-  readonly lingerMs?: readonly [min: number, max: number] | undefined;
-  /** Is told what happens. */
-  readonly observer?: ReplicatorObserver | undefined;
-}
+export type { ReplicatorObserver, ReplicatorOptions } from "./replicator_options.ts";
 
 /** Replicates one log. */
 export class Replicator {
@@ -179,7 +147,10 @@ export class Replicator {
 
   // What is wanted
 
-  /** The block `index` as it is stored, when it is here. Waits until some peer has it, or the signal aborts. */
+  /**
+   * The block `index` as it is stored, when it is here. Waits until some peer has it, or the signal aborts. Rejects with a
+   * `RangeError` if no log has such a block.
+   */
   requestBlock(index: number, options: BlockRequestOptions = {}): Promise<Uint8Array> {
     return this.#downloads.block(index, options);
   }
@@ -198,7 +169,7 @@ export class Replicator {
     return this.#downloads.upgrade(options.signal);
   }
 
-  /** Fetches a range of blocks. */
+  /** Fetches a range of blocks. @throws {RangeError} if no log has such blocks. */
   requestRange(request: RangeRequest): Range {
     return this.#downloads.range(request);
   }
@@ -309,6 +280,7 @@ export class Replicator {
 
   #onClose(peer: PeerMachine, isRemote: boolean): void {
     this.#schedule();
+    if (peer.mux.isDestroyed) this.#attachments.remove(peer.mux);
     if (this.#opening.delete(peer)) return;
     const place = this.#peers.indexOf(peer);
     if (place === -1) return;
@@ -409,9 +381,11 @@ export class Replicator {
 
   /** Tells peers of news of the log. */
   #tell(): void {
-    if (this.#isLogChanged) this.#refreshSyncs();
+    const news = this.#news.take();
+    // Blocks bring nodes, and with them the roots of those who are behind.
+    if (this.#isLogChanged || news.length > 0) this.#refreshSyncs();
     this.#isLogChanged = false;
-    for (const { start, end, isHeld } of this.#news.take()) {
+    for (const { start, end, isHeld } of news) {
       for (const peer of this.#peers) if (!this.#log.isFrozen) peer.announce(start, end, isHeld);
     }
   }
@@ -420,7 +394,19 @@ export class Replicator {
     if (this.#changed.size === 0) return;
     const changed = [...this.#changed];
     this.#changed.clear();
-    for (const peer of changed) if (peer.isKnown) this.#observer.onPeerState?.(peer);
+    for (const peer of changed) {
+      if (!peer.isKnown) continue;
+      this.#noteContiguous(peer);
+      this.#observer.onPeerState?.(peer);
+    }
+  }
+
+  /** How much of the log some peer has without a gap, as far as the log is known here. */
+  #noteContiguous({ sync, remoteContiguousLength }: PeerMachine): void {
+    const length = Math.min(remoteContiguousLength, this.#log.tree.length);
+    if (sync.isSameFork && length > this.#log.remoteContiguousLength) {
+      this.#log.remoteContiguousLength = length;
+    }
   }
 }
 

@@ -68,7 +68,8 @@ export type ErrorCode =
   | "STORE_UNKNOWN"
   | "WRITE_FAILED"
   | "TARGET_EXISTS"
-  | "DISK_FULL";
+  | "DISK_FULL"
+  | "NOT_SUPPORTED";
 
 /** Base of every error that hypha raises for something outside of the program. */
 export class HyphaError extends Error {

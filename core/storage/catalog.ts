@@ -1,6 +1,7 @@
 /**
  * Which logs and overlays there are, as layers, and how batches change them.
  */
+import { Slab } from "../../encoding/bytes.ts";
 import { decodeExact, encode } from "../../encoding/codec.ts";
 import { fromHex, toHex } from "../../encoding/text.ts";
 import { uint } from "../../encoding/varint.ts";
@@ -29,6 +30,8 @@ export class Catalog {
   /** Whether nothing may be read any more. */
   isClosed = false;
   readonly #engine: Engine;
+  /** For what an engine copies. */
+  readonly #slab = new Slab();
   readonly #families = new Map<string, Family>();
 
   constructor(engine: Engine, dropSnapshot: (layer: Layer) => void) {
@@ -148,7 +151,7 @@ export class Catalog {
       case "block":
         return engine.put(layer.id, "block", operation.index, operation.value);
       case "node":
-        return engine.put(layer.id, "node", operation.node.index, encodeNode(operation.node));
+        return engine.put(layer.id, "node", operation.node.index, encodeNode(operation.node, this.#slab));
       case "bitfieldPage":
         return this.layers.putPage(layer, operation.page, operation.value);
       case "userData":

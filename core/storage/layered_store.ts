@@ -85,8 +85,25 @@ export class LayeredStore implements Store {
       while (!this.#catalog.engine().purge(id)) await this.#engine.rest();
       this.#forget(id);
     }
-    while (!this.#catalog.engine().shrink()) await this.#engine.rest();
+    await this.#shrink();
     return Math.max(0, before - this.size().bytes);
+  }
+
+  /**
+   * Gives all room that holds nothing back to the medium, in small steps between which other work goes on.
+   *
+   * @returns by how many bytes the store has shrunk.
+   * @throws {StorageError} as every store.
+   */
+  async shrink(): Promise<number> {
+    this.#checkWritable();
+    const before = this.size().bytes;
+    await this.#shrink();
+    return Math.max(0, before - this.size().bytes);
+  }
+
+  async #shrink(): Promise<void> {
+    while (!this.#catalog.engine().shrink()) await this.#engine.rest();
   }
 
   /** How much it holds. */

@@ -15,17 +15,24 @@ interface MemoryLayer {
   readonly named: Map<string, Uint8Array>;
 }
 
+/** What is to be put back if a transaction fails. */
+interface Change {
+  readonly values: Map<number | string, Uint8Array>;
+  readonly key: number | string;
+  readonly before: Uint8Array | undefined;
+}
+
 /** Values in maps. A transaction that fails is taken back change by change. */
 export class MemoryEngine implements Engine {
   readonly #layers = new Map<number, MemoryLayer>();
-  #undo: (() => void)[] = [];
+  #undo: Change[] = [];
   #bytes = 0;
 
   transaction(work: () => void): void {
     try {
       work();
     } catch (error) {
-      for (const undo of this.#undo.toReversed()) undo();
+      for (const { values, key, before } of this.#undo.toReversed()) this.#exchange(values, key, before);
       throw error;
     } finally {
       this.#undo = [];
@@ -118,21 +125,17 @@ export class MemoryEngine implements Engine {
     return layer;
   }
 
-  #set<K>(values: Map<K, Uint8Array>, key: K, value: Uint8Array | undefined): void {
-    const before = values.get(key);
-    this.#undo.push(() => this.#exchange(values, key, value, before));
-    this.#exchange(values, key, before, value);
+  #set<K extends number | string>(values: Map<K, Uint8Array>, key: K, value: Uint8Array | undefined): void {
+    this.#undo.push({ values: values as Change["values"], key, before: this.#exchange(values, key, value) });
   }
 
-  #exchange<K>(
-    values: Map<K, Uint8Array>,
-    key: K,
-    old: Uint8Array | undefined,
-    value: Uint8Array | undefined,
-  ): void {
-    this.#bytes += (value?.length ?? 0) - (old?.length ?? 0);
+  /** Sets or deletes a value, and returns what was there. */
+  #exchange<K>(values: Map<K, Uint8Array>, key: K, value: Uint8Array | undefined): Uint8Array | undefined {
+    const before = values.get(key);
+    this.#bytes += (value?.length ?? 0) - (before?.length ?? 0);
     if (value === undefined) values.delete(key);
     else values.set(key, value);
+    return before;
   }
 }
 

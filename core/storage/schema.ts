@@ -9,14 +9,17 @@
 /** `hyph`: what the header of the file says that it is. */
 export const APPLICATION_ID = 0x68797068;
 /** The version of what follows. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 /** Indexes in a segment. */
 export const SEGMENT_SIZE: number = 2 ** 20;
 
 /** Before there are tables: free pages can be given back, at no cost that could be measured. */
 export const PREPARE = "PRAGMA auto_vacuum = INCREMENTAL";
 
-/** Makes the tables. `sum` is a CRC-32 of the value that begins with a hash of its place. */
+/**
+ * Makes the tables. A row holds `count` values that follow each other; `sum` is a CRC-32 of the value that begins with a hash of
+ * its place.
+ */
 export const CREATE: string = `
   CREATE TABLE named (
     layer INTEGER NOT NULL,
@@ -32,9 +35,29 @@ export const CREATE: string = `
     high INTEGER NOT NULL,
     UNIQUE (layer, kind, high)
   );
-  CREATE TABLE block (id INTEGER PRIMARY KEY, sum INTEGER NOT NULL, value BLOB NOT NULL);
-  CREATE TABLE node (id INTEGER PRIMARY KEY, sum INTEGER NOT NULL, value BLOB NOT NULL);
-  CREATE TABLE page (id INTEGER PRIMARY KEY, sum INTEGER NOT NULL, value BLOB NOT NULL);
+  CREATE TABLE block (
+    id INTEGER PRIMARY KEY,
+    count INTEGER NOT NULL,
+    sum INTEGER NOT NULL,
+    value BLOB NOT NULL
+  );
+  CREATE TABLE node (
+    id INTEGER PRIMARY KEY,
+    count INTEGER NOT NULL,
+    sum INTEGER NOT NULL,
+    value BLOB NOT NULL
+  );
+  CREATE TABLE page (
+    id INTEGER PRIMARY KEY,
+    count INTEGER NOT NULL,
+    sum INTEGER NOT NULL,
+    value BLOB NOT NULL
+  );
   PRAGMA application_id = ${APPLICATION_ID};
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
+
+/** Turns version 1, in which each value had a row of its own, into version 2. */
+export const UPGRADE: string =
+  ["block", "node", "page"].map((kind) => `ALTER TABLE ${kind} ADD COLUMN count INTEGER NOT NULL DEFAULT 1;`)
+    .join("\n") + `PRAGMA user_version = ${SCHEMA_VERSION};`;

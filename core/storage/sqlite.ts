@@ -3,8 +3,9 @@
  */
 import { StorageError, toError } from "../runtime/errors.ts";
 import { LayeredStore } from "./layered_store.ts";
-import { APPLICATION_ID, CREATE, PREPARE, SCHEMA_VERSION } from "./schema.ts";
-import { type SqliteDatabase, SqliteEngine } from "./sqlite_engine.ts";
+import { APPLICATION_ID, CREATE, PREPARE, SCHEMA_VERSION, UPGRADE } from "./schema.ts";
+import { SqliteEngine } from "./sqlite_engine.ts";
+import type { SqliteDatabase } from "./sqlite_host.ts";
 import { toStorageError } from "./sqlite_errors.ts";
 import type { Durability } from "./storage.ts";
 
@@ -120,7 +121,7 @@ function prepare(database: SqliteDatabase, path: string, level: string): void {
     PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`,
   );
   // Even an empty transaction takes the lock, which then stays.
-  database.exec(`BEGIN IMMEDIATE; ${version === 0 ? CREATE : ""} COMMIT`);
+  database.exec(`BEGIN IMMEDIATE; ${version === 0 ? CREATE : version === 1 ? UPGRADE : ""} COMMIT`);
 }
 
 function syncFile(

@@ -5,79 +5,34 @@ import { StorageError } from "../runtime/errors.ts";
 import type { Engine, Entry, Kind } from "./engine.ts";
 import { SEGMENT_SIZE } from "./schema.ts";
 import { toStorageError } from "./sqlite_errors.ts";
+import type { SqliteHost, SqliteStatement } from "./sqlite_host.ts";
+import { type Segment, SqliteTable } from "./sqlite_table.ts";
 import type { StoreSize } from "./storage.ts";
 
-/** A statement, as `node:sqlite` has it. */
-export interface SqliteStatement {
-  run(...values: (number | string | Uint8Array)[]): { readonly changes: number | bigint };
-  get(...values: (number | string | Uint8Array)[]): unknown;
-  iterate(...values: (number | string | Uint8Array)[]): Iterable<unknown>;
-}
-
-/** A database, as `node:sqlite` has it. */
-export interface SqliteDatabase {
-  exec(sql: string): void;
-  prepare(sql: string): SqliteStatement;
-  close(): void;
-}
-
-/** What the engine needs from the host. */
-export interface SqliteHost {
-  /** The database, with its tables. */
-  readonly database: SqliteDatabase;
-  /** Where it is, for messages. */
-  readonly path: string;
-  /** CRC-32 of `bytes`, going on from `start`. */
-  crc32(bytes: Uint8Array, start: number): number;
-  /** Makes what was committed safe. */
-  sync(): Promise<void>;
-  /** Lets other work go first. */
-  rest(): Promise<void>;
-  /** Closes what the host has opened. */
-  close(): void;
-}
-
-/** Rows that are deleted at once when a layer is purged: some milliseconds. */
-const PURGE_ROWS = 2000;
 /** Free pages that are given back at once: some milliseconds. */
 const SHRINK_PAGES = 2000;
 /** Bytes that are copied at once from layer to layer. */
 const COPY_BYTES = 2 ** 20;
 
-/** What tells the checksums of values of different kinds apart. */
-const KIND_SEEDS: Record<Kind, number> = { block: 0x27d4eb2f, node: 0x165667b1, page: 0x5bd1e995 };
-
 interface Row {
-  readonly id: number;
   readonly sum: number;
   readonly value: Uint8Array;
 }
 
-/** The statements of one table. */
-class Table {
-  readonly get: SqliteStatement;
-  readonly put: SqliteStatement;
-  readonly delete: SqliteStatement;
-  readonly purge: SqliteStatement;
-  readonly scan: SqliteStatement;
-
-  constructor(database: SqliteDatabase, name: Kind) {
-    this.get = database.prepare(`SELECT sum, value FROM ${name} WHERE id = ?`);
-    this.put = database.prepare(`INSERT OR REPLACE INTO ${name} (id, sum, value) VALUES (?, ?, ?)`);
-    this.delete = database.prepare(`DELETE FROM ${name} WHERE id >= ? AND id < ?`);
-    this.purge = database.prepare(
-      `DELETE FROM ${name} WHERE id IN (SELECT id FROM ${name} WHERE id >= ? AND id < ? LIMIT ${PURGE_ROWS})`,
-    );
-    this.scan = database.prepare(
-      `SELECT id, sum, value FROM ${name} WHERE id >= ? AND id < ? ORDER BY id`,
-    );
-  }
+/** Values that were put in this transaction and are not in the database yet, of one layer and kind. */
+interface Buffered {
+  readonly layer: number;
+  readonly kind: Kind;
+  readonly entries: Entry[];
 }
+
+/** Bytes that are put before they go to the database in the middle of a transaction. */
+const MAX_BUFFERED_BYTES = 2 ** 20;
 
 /** An {@linkcode Engine} over SQLite. */
 export class SqliteEngine implements Engine {
   readonly #host: SqliteHost;
-  readonly #tables: Record<Kind, Table>;
+  readonly #tables: Record<Kind, SqliteTable>;
   readonly #begin: SqliteStatement;
   readonly #commit: SqliteStatement;
   readonly #rollback: SqliteStatement;
@@ -91,15 +46,22 @@ export class SqliteEngine implements Engine {
   readonly #anySegment: SqliteStatement;
   readonly #deleteSegment: SqliteStatement;
   /** Segments that were used, by layer, kind and upper bits. */
-  readonly #segments = new Map<number, Record<Kind, Map<number, number>>>();
+  readonly #segments = new Map<number, Record<Kind, Map<number, Segment>>>();
+  #buffered: Buffered[] = [];
+  #bufferedBytes = 0;
 
   constructor(host: SqliteHost) {
     this.#host = host;
     const { database } = host;
+    const tables = {
+      database,
+      crc32: (bytes: Uint8Array, start: number) => this.#crc32(bytes, start),
+      damaged: (what: string) => this.#damaged(what),
+    };
     this.#tables = {
-      block: new Table(database, "block"),
-      node: new Table(database, "node"),
-      page: new Table(database, "page"),
+      block: new SqliteTable("block", tables),
+      node: new SqliteTable("node", tables),
+      page: new SqliteTable("page", tables),
     };
     this.#begin = database.prepare("BEGIN IMMEDIATE");
     this.#commit = database.prepare("COMMIT");
@@ -126,9 +88,13 @@ export class SqliteEngine implements Engine {
       this.#begin.run();
       try {
         work();
+        this.#flush();
         this.#commit.run();
       } catch (error) {
         this.#segments.clear();
+        this.#buffered = [];
+        this.#bufferedBytes = 0;
+        for (const table of Object.values(this.#tables)) table.forget();
         // Some failures have ended the transaction already.
         try {
           this.#rollback.run();
@@ -139,37 +105,41 @@ export class SqliteEngine implements Engine {
   }
 
   get(layer: number, kind: Kind, index: number): Uint8Array | undefined {
-    let row: Row | undefined;
     try {
+      this.#flush();
       const segment = this.#segment(layer, kind, Math.floor(index / SEGMENT_SIZE));
-      if (segment === undefined) return undefined;
-      row = this.#tables[kind].get.get(segment * SEGMENT_SIZE + index % SEGMENT_SIZE) as Row | undefined;
+      return segment && this.#tables[kind].get(segment, index);
     } catch (error) {
       throw toStorageError(error, this.#host.path, "READ_FAILED");
     }
-    if (row === undefined) return undefined;
-    if (row.sum !== this.#sum(layer, kind, index, row.value)) throw this.#damaged(`${kind} ${index}`);
-    return row.value;
   }
 
   put(layer: number, kind: Kind, index: number, value: Uint8Array): void {
-    const high = Math.floor(index / SEGMENT_SIZE);
-    const segment = this.#segment(layer, kind, high) ?? this.#newSegment(layer, kind, high);
-    const id = segment * SEGMENT_SIZE + index % SEGMENT_SIZE;
-    this.#tables[kind].put.run(id, this.#sum(layer, kind, index, value), value);
+    let last = this.#buffered.find((one) => one.kind === kind && one.layer === layer);
+    if (last === undefined) {
+      last = { layer, kind, entries: [] };
+      this.#buffered.push(last);
+    }
+    last.entries.push({ index, value });
+    this.#bufferedBytes += value.length;
+    if (this.#bufferedBytes > MAX_BUFFERED_BYTES) this.#flush();
   }
 
   delete(layer: number, kind: Kind, start: number, end: number): void {
-    for (const { from, to } of this.#ranges(layer, kind, start, end)) this.#tables[kind].delete.run(from, to);
+    this.#flush();
+    for (const { segment, from, to } of this.#ranges(layer, kind, start, end)) {
+      this.#tables[kind].delete(segment, from, to);
+    }
   }
 
   copy(from: number, to: number, kind: Kind, start: number, end: number): void {
     for (let at = start; at < end;) {
       const entries = this.scan(from, kind, at, end, COPY_BYTES);
-      for (const { index, value } of entries) {
-        if (this.get(to, kind, index) === undefined) this.put(to, kind, index, value);
-      }
-      at = entries.length === 0 ? end : entries.at(-1)!.index + 1;
+      if (entries.length === 0) return;
+      const next = entries.at(-1)!.index + 1;
+      const there = new Set(this.scan(to, kind, at, next, Infinity).map(({ index }) => index));
+      for (const { index, value } of entries) if (!there.has(index)) this.put(to, kind, index, value);
+      at = next;
     }
   }
 
@@ -177,13 +147,14 @@ export class SqliteEngine implements Engine {
     const entries: Entry[] = [];
     let left = maxBytes;
     this.#do("READ_FAILED", () => {
-      for (const { from, to, first } of this.#ranges(layer, kind, start, end)) {
-        for (const row of this.#tables[kind].scan.iterate(from, to) as Iterable<Row>) {
-          const index = first + row.id - from;
-          if (row.sum !== this.#sum(layer, kind, index, row.value)) throw this.#damaged(`${kind} ${index}`);
-          left -= row.value.length;
-          if (left < 0 && entries.length > 0) return;
-          entries.push({ index, value: row.value });
+      this.#flush();
+      for (const { segment, from, to } of this.#ranges(layer, kind, start, end)) {
+        for (const unpacked of this.#tables[kind].packs(segment, from, to)) {
+          for (const entry of unpacked.entries(from, to)) {
+            left -= entry.value.length;
+            if (left < 0 && entries.length > 0) return;
+            entries.push(entry);
+          }
         }
       }
     });
@@ -225,10 +196,9 @@ export class SqliteEngine implements Engine {
         return;
       }
       const { id, kind } = segment;
-      const { changes } = this.#tables[kind].purge.run(id * SEGMENT_SIZE, (id + 1) * SEGMENT_SIZE);
-      if (Number(changes) < PURGE_ROWS) this.#deleteSegment.run(id);
+      if (this.#tables[kind].purge(id)) this.#deleteSegment.run(id);
     });
-    if (isEmpty) this.#segments.delete(layer);
+    this.#segments.delete(layer);
     return isEmpty;
   }
 
@@ -287,61 +257,66 @@ export class SqliteEngine implements Engine {
   }
 
   *#problemsOf(layer: number, kind: Kind): Generator<string> {
-    for (const { from, to, first } of this.#ranges(layer, kind, 0, Infinity)) {
-      for (const row of this.#tables[kind].scan.iterate(from, to) as Iterable<Row>) {
-        const index = first + row.id - from;
-        if (row.sum !== this.#sum(layer, kind, index, row.value)) yield `layer ${layer}: ${kind} ${index}`;
+    for (const { segment } of this.#ranges(layer, kind, 0, Infinity)) {
+      yield* this.#tables[kind].problems(segment);
+    }
+  }
+
+  /** Brings to the database what was put. */
+  #flush(): void {
+    if (this.#buffered.length === 0) return;
+    const buffered = this.#buffered;
+    this.#buffered = [];
+    this.#bufferedBytes = 0;
+    for (const { layer, kind, entries } of buffered) {
+      for (const part of bySegment(inOrder(entries))) {
+        const high = Math.floor(part[0]!.index / SEGMENT_SIZE);
+        this.#tables[kind].put(this.#segment(layer, kind, high) ?? this.#newSegment(layer, kind, high), part);
       }
     }
   }
 
-  /** The rows of [start, end), segment by segment; `first` is the index of the row `from`. */
+  /** What [start, end) is of each segment. */
   #ranges(
     layer: number,
     kind: Kind,
     start: number,
     end: number,
-  ): { from: number; to: number; first: number }[] {
+  ): { segment: Segment; from: number; to: number }[] {
     if (start >= end) return [];
     const [low, high] = [Math.floor(start / SEGMENT_SIZE), Math.ceil(Math.min(end, 2 ** 53) / SEGMENT_SIZE)];
-    const rows = this.#segmentsBetween.iterate(layer, kind, low, high) as Iterable<
-      { id: number; high: number }
-    >;
-    return [...rows].map(({ id, high }) => {
-      const first = Math.max(start, high * SEGMENT_SIZE);
-      const from = id * SEGMENT_SIZE + first - high * SEGMENT_SIZE;
-      const to = id * SEGMENT_SIZE + Math.min(SEGMENT_SIZE, end - high * SEGMENT_SIZE);
-      return { from, to, first };
+    const rows = [...this.#segmentsBetween.iterate(layer, kind, low, high)] as { id: number; high: number }[];
+    return rows.map(({ id, high }) => {
+      const segment = this.#remember(layer, kind, high, id);
+      const { first } = segment;
+      return { segment, from: Math.max(start, first), to: Math.min(end, first + SEGMENT_SIZE) };
     }).filter(({ from, to }) => from < to);
   }
 
-  #segment(layer: number, kind: Kind, high: number): number | undefined {
+  #segment(layer: number, kind: Kind, high: number): Segment | undefined {
     const known = this.#segments.get(layer)?.[kind].get(high);
     if (known !== undefined) return known;
     const row = this.#findSegment.get(layer, kind, high) as { id: number } | undefined;
-    return row === undefined ? undefined : this.#remember(layer, kind, high, row.id);
+    return row && this.#remember(layer, kind, high, row.id);
   }
 
-  #newSegment(layer: number, kind: Kind, high: number): number {
+  #newSegment(layer: number, kind: Kind, high: number): Segment {
     const { id } = this.#addSegment.get(layer, kind, high) as { id: number };
     return this.#remember(layer, kind, high, id);
   }
 
-  #remember(layer: number, kind: Kind, high: number, id: number): number {
+  #remember(layer: number, kind: Kind, high: number, id: number): Segment {
     let segments = this.#segments.get(layer);
     if (segments === undefined) {
       segments = { block: new Map(), node: new Map(), page: new Map() };
       this.#segments.set(layer, segments);
     }
-    segments[kind].set(high, id);
-    return id;
-  }
-
-  /** A checksum of a value that differs from place to place. */
-  #sum(layer: number, kind: Kind, index: number, value: Uint8Array): number {
-    const place = Math.imul(layer + 1, 0x9e3779b1) ^ Math.imul(index | 0, 0x85ebca6b) ^
-      Math.imul(Math.floor(index / 2 ** 32) + 1, 0xc2b2ae35) ^ KIND_SEEDS[kind];
-    return this.#crc32(value, place >>> 0);
+    let segment = segments[kind].get(high);
+    if (segment === undefined) {
+      segment = { id, layer, first: high * SEGMENT_SIZE, end: undefined };
+      segments[kind].set(high, segment);
+    }
+    return segment;
   }
 
   #namedSum(layer: number, name: string, value: Uint8Array): number {
@@ -371,5 +346,21 @@ export class SqliteEngine implements Engine {
     } catch (error) {
       throw toStorageError(error, this.#host.path, otherwise);
     }
+  }
+}
+
+/** Entries by index; of those with one index the last. */
+function inOrder(entries: Entry[]): Entry[] {
+  if (entries.every(({ index }, i) => i === 0 || index > entries[i - 1]!.index)) return entries;
+  const sorted = entries.toSorted((a, b) => a.index - b.index); // which keeps the order of equal ones
+  return sorted.filter(({ index }, i) => index !== sorted[i + 1]?.index);
+}
+
+function* bySegment(entries: readonly Entry[]): Generator<readonly Entry[]> {
+  for (let start = 0, end = 1; start < entries.length; end++) {
+    const high = Math.floor(entries[start]!.index / SEGMENT_SIZE);
+    if (end < entries.length && Math.floor(entries[end]!.index / SEGMENT_SIZE) === high) continue;
+    yield start === 0 && end === entries.length ? entries : entries.slice(start, end);
+    start = end;
   }
 }

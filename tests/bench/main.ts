@@ -1,7 +1,8 @@
 /**
  * Ours against the reference: `deno task bench [--json] [--quick] [--rounds N] [--runtime deno|node] [NAME...]`.
  *
- * `dht` stands for all benchmarks whose names begin with `dht_`, and so on.
+ * `dht` stands for all benchmarks whose names begin with `dht_`, and so on. `--generation 10` lets `log` measure hypercore 10
+ * in the place of 11.
  *
  * A benchmark NAME is a pair of programs that do the same work and print the same lines: `NAME_bench.ts` here and
  * `bench_NAME.mjs` beside the reference peers. Each runs under Deno and under the oldest supported Node, where ours is the
@@ -26,6 +27,7 @@ const { values: options, positionals } = parseArgs({
     quick: { type: "boolean", default: false },
     rounds: { type: "string", default: "3" },
     runtime: { type: "string", default: "" },
+    generation: { type: "string", default: "11" },
   },
 });
 
@@ -75,8 +77,9 @@ function runBench(name: string): Comparison[] {
   ];
   const onDeno = side(Deno.execPath(), ...deno, join(root, ourFile));
   const onNode = side(node, ...NODE_FLAGS, join(temporary, ourFile));
-  const referenceOnDeno = side(Deno.execPath(), ...deno, join(root, referenceFile));
-  const referenceOnNode = side(node, join(root, referenceFile));
+  const generation = options.generation === "11" ? [] : ["--generation", options.generation];
+  const referenceOnDeno = side(Deno.execPath(), ...deno, join(root, referenceFile), ...generation);
+  const referenceOnNode = side(node, join(root, referenceFile), ...generation);
   const ours = [
     ...(options.runtime === "node" ? [] : [onDeno]),
     ...(options.runtime === "deno" ? [] : [onNode]),

@@ -77,3 +77,21 @@ test("conflict: those who have the same log find none", async () => {
     assert.equal(log.isFrozen, false);
   }
 });
+
+test("conflict: two who become equally long only after they have met are compared all the same", async () => {
+  const world = new World();
+  const writers = [0, 1].map((i) => {
+    const writer = world.writer();
+    writer.log.append(blocksOf(6, 0, 10, `${i} `));
+    return writer;
+  });
+  const reader = world.reader(writers[0]!);
+  const other = world.reader(writers[1]!);
+  const link = world.connect(writers[1]!, other);
+  await world.until(other.replicator.requestUpgrade());
+  link.cut();
+  world.connect(other, reader, { latencyMs: 500 });
+  world.connect(writers[0]!, reader);
+  await world.run(5000);
+  assert.ok(reader.log.isFrozen && other.log.isFrozen);
+});

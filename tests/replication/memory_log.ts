@@ -49,6 +49,7 @@ export class MemoryReplica implements ReplicatedLog {
   tree: TreeState = EMPTY_TREE;
   signature: Uint8Array | undefined;
   isFrozen = false;
+  remoteContiguousLength = 0;
   /** What was stored, as a count of calls. */
   writes = 0;
   /** Set to let the disk fail. */
@@ -161,14 +162,13 @@ export class MemoryReplica implements ReplicatedLog {
   }
 
   beginReorg(proof: VerifiedProof): Promise<ForkSearch> {
-    this.#reorg = proof;
     return ForkSearch.begin(this.runtime.crypto, (index) => this.stored.get(index), this.tree, proof);
   }
 
   async commitReorg(search: ForkSearch): Promise<void> {
     const batch = await search.finish();
     if (batch === undefined) throw new ProtocolError("INVALID_OPERATION", "no roots");
-    this.#commit(batch, this.#reorg!.signature);
+    this.#commit(batch, search.signature);
   }
 
   async freeze(): Promise<void> {
@@ -179,8 +179,6 @@ export class MemoryReplica implements ReplicatedLog {
     this.#observers.add(observer);
     return () => this.#observers.delete(observer);
   }
-
-  #reorg: VerifiedProof | undefined;
 
   #checkLoose(loose: TreeNode): void {
     const node = loose.index > 2 * this.tree.length ? undefined : this.stored.get(loose.index);

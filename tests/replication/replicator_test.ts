@@ -216,3 +216,14 @@ test("replicator: blocks that were cleared are announced, and fetched again when
   await world.until(reader.replicator.requestRange({ start: 0, end: 100 }).done());
   assert.equal(reader.log.contiguousLength, 100);
 });
+
+test("replicator: what is no number of a block is refused at once", async () => {
+  const { replicator } = new World().writer();
+  for (const odd of [-1, 0.5, NaN, 2 ** 52, Infinity, undefined as unknown as number]) {
+    await assert.rejects(replicator.requestBlock(odd), RangeError, `${odd}`);
+    await assert.rejects(replicator.requestSeek(odd, 0), RangeError);
+    assert.throws(() => replicator.requestRange({ blocks: [1, odd] }), RangeError);
+    if (odd !== undefined) assert.throws(() => replicator.requestRange({ start: odd }), RangeError);
+  }
+  assert.throws(() => replicator.requestRange({ end: -1 }), RangeError);
+});

@@ -113,7 +113,7 @@ export function sessionOf(
 
 /** A macrotask of the host. */
 export function settle(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Blocks that tell where they are from. */

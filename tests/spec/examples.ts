@@ -24,6 +24,7 @@ import { encodeOpening } from "../../transports/udx/opening.ts";
 import { writeHeader, writeRange } from "../../transports/udx/packet.ts";
 import { seed, utf8, wasm } from "../crypto/support.ts";
 import { logExamples } from "./log_examples.ts";
+import { storageExamples } from "./storage_examples.ts";
 
 /** An example as it is made, and as what it is to be read. */
 export interface MadeExample {
@@ -328,7 +329,7 @@ const records = peerRecords(idOf(seed(5)), ["udx:*:4000"], { family: 4, hosts: [
 const response = { isResponse: true, isTruncated: false, questions: [], records };
 add("mdns-announcement", undefined, encodeMessage(response, 1352));
 
-for (const example of logExamples) add(...example);
+for (const example of [...logExamples, ...storageExamples]) add(...example);
 
 /** All examples, by the names that they have on the pages. */
 export const examples: ReadonlyMap<string, MadeExample> = made;

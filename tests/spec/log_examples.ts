@@ -6,6 +6,16 @@ import { EMPTY_TREE, TreeBatch, type TreeNode } from "../../core/log/merkle_tree
 import { makeProof, type ProofRequest } from "../../core/log/proof.ts";
 import { logData, logRequest } from "../../core/log/proof_messages.ts";
 import { assembleSignature, multiSignature, multiSignatureV0 } from "../../core/log/signature.ts";
+import { capability } from "../../core/replication/capability.ts";
+import {
+  bitfield,
+  extension,
+  handshake,
+  noData,
+  range,
+  sync,
+  want,
+} from "../../core/replication/messages.ts";
 import { treeNode } from "../../core/log/tree_node.ts";
 import { signaturePart, Verifier } from "../../core/log/verifier.ts";
 import { type Codec, encode } from "../../encoding/codec.ts";
@@ -72,6 +82,11 @@ const full = createManifest({
   userData: utf8("hi"),
 });
 
+const state = {
+  ...{ fork: 1, length: 9, remoteLength: 253, canUpgrade: true, isUploading: true, isDownloading: true },
+  ...{ hasManifest: false, allowPush: false },
+};
+
 /** Name, what reads it, bytes. */
 export const logExamples: readonly (readonly [string, AnyCodec | undefined, Uint8Array])[] = [
   ["log-leaf-hash", undefined, reader(2)!.hash],
@@ -95,6 +110,22 @@ export const logExamples: readonly (readonly [string, AnyCodec | undefined, Uint
   ["log-data-block", logData, await answer(2, second)],
   ["log-request-seek", logRequest, ask(3, third)],
   ["log-data-seek", logData, await answer(3, third)],
+  [
+    "log-handshake",
+    handshake,
+    encode(handshake, {
+      canSeek: true,
+      capability: capability(wasm, true, key, new Uint8Array(64).fill(6)),
+    }),
+  ],
+  ["log-sync", sync, encode(sync, state)],
+  ["log-no-data", noData, encode(noData, { request: 5, reason: 1 })],
+  ["log-want", want, encode(want, { start: 0, length: 2 ** 21, isAny: false })],
+  ["log-want-any", want, encode(want, { start: 32, length: 64, isAny: true })],
+  ["log-bitfield", bitfield, encode(bitfield, { start: 32, bytes: Uint8Array.of(5, 0, 0, 0x80) })],
+  ["log-range", range, encode(range, { isDrop: false, start: 0, length: 1000 })],
+  ["log-range-one", range, encode(range, { isDrop: true, start: 7, length: 1 })],
+  ["log-extension", extension, encode(extension, { name: "hello", message: utf8("hi!") })],
   ["log-block-key", undefined, blockEncryptionKey(wasm, { key, encryptionKey })],
   [
     "log-block-encrypted",

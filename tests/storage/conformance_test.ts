@@ -7,7 +7,7 @@ import { SystemClock } from "../../core/runtime/system.ts";
 import { FaultyStore, MemoryStore, SimulatedDisk } from "../../core/storage/mod.ts";
 import { type StoreUnderTest, testStore } from "../../core/storage/testing.ts";
 import { test } from "../harness.ts";
-import { sqliteUnderTest } from "./support.ts";
+import { sqliteUnderTest, v10UnderTest } from "./support.ts";
 
 const nothing = () => Promise.resolve();
 
@@ -45,11 +45,14 @@ for (const { name, run } of testStore(journalUnderTest)) {
 }
 for (const { name, run } of testStore(lateUnderTest)) {
   // Two thousand operations that each wait are too slow, and argument checks come late.
-  if (!/random|no index/.test(name)) test(`answering late: ${name}`, run);
+  if (!/random|no index|syncs overlap with each other/.test(name)) test(`answering late: ${name}`, run);
 }
 for (const durability of ["full", "normal", "none"] as const) {
   for (const { name, run } of testStore(() => sqliteUnderTest({ durability }))) {
     test(`SQLite, ${durability}: ${name}`, run);
+  }
+  for (const { name, run } of testStore(() => v10UnderTest({ durability, maxOpenFiles: 3 }))) {
+    if (name.includes("signed log")) test(`hypercore 10's files, ${durability}: ${name}`, run);
   }
 }
 

@@ -36,6 +36,7 @@ const HOST_FILES = [
   "core/stream/node_duplex.ts",
   "core/storage/sqlite.ts",
   "core/storage/v10/random_access.ts",
+  "core/storage/rocksdb/folder.ts",
   "transports/udp/deno.ts",
   "transports/interfaces.ts",
   "transports/udp/node.ts",

@@ -11,9 +11,12 @@ const { keyPair } = require("hypercore-crypto");
 const hypercoreCrypto = require("hypercore-crypto");
 const SecretStream = require("@hyperswarm/secret-stream");
 const DefaultEncryption = require("hypercore/lib/default-encryption.js");
+const caps = require("hypercore/lib/caps.js");
 const log = require("hypercore/lib/messages.js");
 const { MerkleTreeBatch } = require("hypercore/lib/merkle-tree.js");
 const Verifier = require("hypercore/lib/verifier.js");
+const { oplog } = require("hypercore-10/lib/messages.js");
+const Oplog = require("hypercore-10/lib/oplog.js");
 const { messages: relay } = require("blind-relay");
 const IO = require("dht-rpc/lib/io");
 const { id: nodeId } = require("dht-rpc/lib/peer");
@@ -165,7 +168,27 @@ const jointSignature = (version, encoding) => (name) => {
   return codec(encoding)(name);
 };
 
+/** The frame that the reference appends to an oplog whose headers have the bits 0 and 1. */
+function frame() {
+  let written;
+  const storage = { write: (_offset, buffer) => (written = buffer) };
+  const file = new Oplog(storage, { entryEncoding: oplog.entry });
+  file._headers = [0, 1];
+  file.append([{ bitfield: { drop: true, start: 1, length: 1 } }]).catch(() => {});
+  return written;
+}
+/** As it lies in the file `tree`. */
+function storedNode() {
+  const { size, hash } = treeNode(2);
+  return Buffer.concat([c.encode(c.uint64, size), hash]);
+}
+
 const checks = {
+  "v10-frame": frame,
+  "v10-header": codec(oplog.header),
+  "v10-header-external": codec(oplog.header),
+  "v10-entry": codec(oplog.entry),
+  "v10-node": storedNode,
   "log-leaf-hash": () => hypercoreCrypto.data(Buffer.from("bc")),
   "log-parent-hash": () => treeNode(1).hash,
   "log-tree-hash": () => tree.hash(),
@@ -207,6 +230,22 @@ for (const name of ["upgrade", "block", "seek"]) {
   checks[`log-request-${name}`] = codec(log.wire.request);
   checks[`log-data-${name}`] = codec(log.wire.data);
 }
+const replication = {
+  sync: "sync",
+  "no-data": "noData",
+  want: "want",
+  "want-any": "want",
+  bitfield: "bitfield",
+  range: "range",
+  "range-one": "range",
+  extension: "extension",
+};
+for (const [name, kind] of Object.entries(replication)) checks[`log-${name}`] = codec(log.wire[kind]);
+checks["log-handshake"] = () =>
+  c.encode(log.wire.handshake, {
+    seeks: true,
+    capability: caps.replicate(true, logKey, Buffer.alloc(64, 6)),
+  });
 for (const name of ["client-payload", "server-payload"]) checks[name] = codec(m.noisePayload);
 for (const name of ["punch-probe-reply", "punch-start", "punch-start-reply"]) {
   checks[name] = codec(m.holepunchPayload);

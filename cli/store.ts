@@ -1,0 +1,269 @@
+/**
+ * `hypha store`: stores of logs by hand, of every kind that hypha knows.
+ */
+import { existsSync, statSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import {
+  copyStore,
+  discoveryKey,
+  loadCryptoProvider,
+  type LogReport,
+  statStore,
+  verifyStore,
+} from "../core/mod.ts";
+import { HyphaError, StorageError } from "../core/runtime/errors.ts";
+import {
+  MemoryStore,
+  openSqliteStore,
+  openV10Store,
+  openV11Store,
+  type Store,
+  V11Store,
+} from "../core/storage/mod.ts";
+import { formatKey, parseKey, toHex } from "../encoding/mod.ts";
+import { UsageError } from "./options.ts";
+import { formatBytes, type Reporter } from "./reporter.ts";
+import { storeFile } from "./store_folder.ts";
+
+/** What is known of a log, as it is reported. */
+export interface LogLine {
+  readonly event: "log";
+  /** Its key, or null if the store does not know it. */
+  readonly key: string | null;
+  readonly discoveryKey: string;
+  readonly length: number;
+  /** How many blocks are held, were copied, or were found to be right. */
+  readonly blocks: number;
+  /** Bytes of these. */
+  readonly bytes: number;
+  /** What came of it: a verdict of `copyStore`, `sound` or `damaged`, or, of what was only counted, nothing. */
+  readonly verdict?: string;
+  /** Why, or what was left out. */
+  readonly reason?: string;
+  readonly fork?: number;
+  readonly isWritable?: boolean;
+  readonly overlays?: readonly string[];
+}
+
+/** What is known of a store as a whole. */
+export interface StoreLine {
+  readonly event: "store";
+  readonly path: string;
+  readonly kind: StoreKind;
+  readonly logs: number;
+  readonly blocks: number;
+  readonly bytes: number;
+  /** Bytes on the disk, and those of them that hold nothing. */
+  readonly size: number;
+  readonly free: number;
+}
+
+/** What came of a record of a store. */
+export interface RecordLine {
+  readonly event: "record";
+  readonly name: string;
+  readonly verdict: string;
+}
+
+/** The kinds of stores: a SQLite file of hypha, a folder of corestore 6 or hypercore 10, one of corestore 7 or hypercore 11. */
+export type StoreKind = "sqlite" | "v10" | "v11";
+
+/** What `hypha store import` is told. */
+export interface ImportOptions {
+  /** The folder or the file of the store. */
+  readonly store: string;
+  /** Whether nothing is written. */
+  readonly dryRun?: boolean;
+  /** Whether blocks come along that cannot be proven. */
+  readonly keepUnproven?: boolean;
+}
+
+/** What `hypha store export` is told. */
+export interface ExportOptions extends ImportOptions {
+  /** The kind of store to write. */
+  readonly to: string;
+}
+
+/** A store that is open, and what it is. */
+interface OpenedStore {
+  readonly kind: StoreKind;
+  readonly store: Store;
+}
+
+/** Of what kind the store at `path` is. @throws {StorageError} STORE_UNKNOWN if it is none. */
+function kindOf(path: string): StoreKind {
+  if (!existsSync(path)) {
+    throw new StorageError("STORE_UNKNOWN", `There is nothing at ${path}: name another store`);
+  }
+  if (!statSync(path).isDirectory()) return "sqlite";
+  if (existsSync(storeFile(path))) return "sqlite";
+  if (existsSync(join(path, "db", "CURRENT"))) return "v11";
+  if (existsSync(join(path, "cores")) || existsSync(join(path, "oplog"))) return "v10";
+  const text = `${path} is a folder without a store: name the one that has cores/, oplog or db/ in it`;
+  throw new StorageError("STORE_UNKNOWN", text);
+}
+
+/** Opens a store that is there already. */
+async function openStore(path: string): Promise<OpenedStore> {
+  const kind = kindOf(path);
+  if (kind === "v11") return { kind, store: await openV11Store(path) };
+  if (kind === "v10") return { kind, store: await openV10Store(path, { create: false }) };
+  return { kind, store: await openSqliteStore(storeFile(path), { create: false }) };
+}
+
+/** Copies all logs of another store, of whatever kind, into a store of hypha. */
+export async function storeImport(
+  path: string,
+  options: ImportOptions,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<void> {
+  const { store: source } = await openStore(path);
+  await using _source = source;
+  // What is not there is not made to try something.
+  const file = storeFile(options.store);
+  const isMissing = options.dryRun === true && !existsSync(file);
+  if (!isMissing) await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  await using target = isMissing ? new MemoryStore() : await openSqliteStore(file);
+  await copyAll(source, target, undefined, options, reporter, signal);
+}
+
+/** Copies logs of a store of hypha, all or those of `keys`, into a folder for hypercore 10, or another file. */
+export async function storeExport(
+  path: string,
+  keys: readonly string[],
+  options: ExportOptions,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<void> {
+  if (options.to !== "v10" && options.to !== "sqlite") {
+    throw new UsageError(
+      `--to is v10, for a folder of corestore 6, or sqlite, for a file; not ${options.to}`,
+    );
+  }
+  const crypto = await loadCryptoProvider();
+  const wanted = keys.length === 0 ? undefined : keys.map((key) => discoveryKey(crypto, parseKey(key)));
+  const { store: source } = await openStore(options.store);
+  await using _source = source;
+  await using target = options.to === "v10" ? await openV10Store(path) : await openSqliteStore(path);
+  await copyAll(source, target, wanted, options, reporter, signal);
+}
+
+async function copyAll(
+  source: Store,
+  target: Store,
+  discoveryKeys: readonly Uint8Array[] | undefined,
+  { dryRun = false, keepUnproven = false }: ImportOptions,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<void> {
+  const { logs, records } = await copyStore(source, target, {
+    crypto: await loadCryptoProvider(),
+    isDryRun: dryRun,
+    keepsUnproven: keepUnproven,
+    signal,
+    onLog: (log) => reporter.report(copyLine(log)),
+    ...(discoveryKeys === undefined ? {} : { discoveryKeys }),
+  });
+  for (const { name, verdict } of records) reporter.report({ event: "record", name, verdict });
+  const failed = logs.filter(({ verdict }) => verdict !== "copied" && verdict !== "present");
+  const bytes = logs.reduce((sum, log) => sum + log.bytes, 0);
+  reporter.note(
+    `${logs.length - failed.length} of ${logs.length} logs, ${formatBytes(bytes)} ${
+      dryRun ? "to copy" : "copied"
+    }`,
+  );
+  if (source instanceof V11Store && source.hasChanged()) {
+    const message = "The source was written to meanwhile: close the program that does, and import again";
+    reporter.report({ event: "warning", code: "SOURCE_CHANGED", message });
+  }
+  if (failed.length > 0) {
+    throw new HyphaError(
+      "STORE_CORRUPT",
+      `${failed.length} of ${logs.length} logs were not copied: see above`,
+    );
+  }
+}
+
+function copyLine({ key, discoveryKey, length, blocks, bytes, verdict, reason, notes }: LogReport): LogLine {
+  const why = [...reason === undefined ? [] : [reason], ...notes].join("; ");
+  return {
+    event: "log",
+    ...namesOf(key, discoveryKey),
+    length,
+    blocks,
+    bytes,
+    verdict,
+    ...(why === "" ? {} : { reason: why }),
+  };
+}
+
+function namesOf(
+  key: Uint8Array | undefined,
+  discoveryKey: Uint8Array,
+): { key: string | null; discoveryKey: string } {
+  return { key: key === undefined ? null : formatKey(key), discoveryKey: toHex(discoveryKey) };
+}
+
+/** Checks all logs of a store. */
+export async function storeVerify(path: string, reporter: Reporter, signal: AbortSignal): Promise<void> {
+  const { store } = await openStore(path);
+  await using _store = store;
+  let [count, damaged] = [0, 0];
+  for await (const log of verifyStore(store, { crypto: await loadCryptoProvider(), signal })) {
+    signal.throwIfAborted();
+    const { key, discoveryKey, length, blocks, bytes, problem } = log;
+    count++;
+    if (problem !== undefined) damaged++;
+    reporter.report({
+      event: "log",
+      ...namesOf(key, discoveryKey),
+      length,
+      blocks,
+      bytes,
+      verdict: problem === undefined ? "sound" : "damaged",
+      ...(problem === undefined ? {} : { reason: problem }),
+    });
+  }
+  if (damaged > 0) {
+    throw new HyphaError("STORE_CORRUPT", `${damaged} of ${count} logs are damaged: see above`);
+  }
+  reporter.note(`${count} logs, all of them as they were signed`);
+}
+
+/** Tells what is in a store. */
+export async function storeStat(path: string, reporter: Reporter, signal: AbortSignal): Promise<void> {
+  const { kind, store } = await openStore(path);
+  await using _store = store;
+  let [logs, blocks, bytes] = [0, 0, 0];
+  for await (const log of statStore(store)) {
+    signal.throwIfAborted();
+    const { key, discoveryKey, held, ...others } = log;
+    logs++;
+    blocks += held;
+    bytes += log.bytes;
+    reporter.report({ event: "log", ...namesOf(key, discoveryKey), ...others, blocks: held });
+  }
+  const size = await store.size();
+  reporter.report({
+    event: "store",
+    path,
+    kind,
+    logs,
+    blocks,
+    bytes,
+    size: size.bytes,
+    free: size.freeBytes,
+  });
+}
+
+/** Makes the file of a store as small as what is in it. */
+export async function storeGc(path: string, reporter: Reporter): Promise<void> {
+  if (kindOf(path) !== "sqlite") {
+    throw new UsageError("Only a store of hypha, which is a file, can be made smaller");
+  }
+  await using store = await openSqliteStore(storeFile(path), { create: false });
+  const bytes = await store.shrink();
+  reporter.report({ event: "freed", path, bytes, size: store.size().bytes });
+}

@@ -1,0 +1,189 @@
+/** One table of values in SQLite: rows are packs of values that follow each other. */
+import type { Entry, Kind } from "./engine.ts";
+import { MAX_PACK_COUNT, type Pack, packsOf, Unpacked } from "./packs.ts";
+import { SEGMENT_SIZE } from "./schema.ts";
+import type { SqliteDatabase, SqliteStatement } from "./sqlite_host.ts";
+
+/** Rows that are deleted at once when a segment is purged: some milliseconds. */
+const PURGE_ROWS = 2000;
+
+/** What tells the checksums of values of different kinds apart. */
+const KIND_SEEDS: Record<Kind, number> = { block: 0x27d4eb2f, node: 0x165667b1, page: 0x5bd1e995 };
+
+/** Values of one layer within one segment: row numbers and indexes differ by a constant. */
+export interface Segment {
+  /** Its number; its rows begin at so many times `SEGMENT_SIZE`. */
+  readonly id: number;
+  /** The layer. */
+  readonly layer: number;
+  /** The index of its first value. */
+  readonly first: number;
+  /** Behind the last value in it, as far as is known without looking. */
+  end: number | undefined;
+}
+
+interface Row {
+  readonly id: number;
+  readonly count: number;
+  readonly sum: number;
+  readonly value: Uint8Array;
+}
+
+/** What a table needs of its engine. */
+export interface TableHost {
+  /** The database, with its tables. */
+  readonly database: SqliteDatabase;
+  /** CRC-32 of `bytes`, going on from `start`. */
+  crc32(bytes: Uint8Array, start: number): number;
+  /** The error for a value that is not what was written. */
+  damaged(what: string): Error;
+}
+
+/** The values of one kind. */
+export class SqliteTable {
+  readonly #kind: Kind;
+  readonly #host: TableHost;
+  readonly #last: SqliteStatement;
+  readonly #put: SqliteStatement;
+  readonly #delete: SqliteStatement;
+  readonly #purge: SqliteStatement;
+  readonly #scan: SqliteStatement;
+  /** The pack that was read last, and of which segment it is. */
+  #read: { readonly segment: number; readonly unpacked: Unpacked } | undefined;
+
+  constructor(kind: Kind, host: TableHost) {
+    const { database } = host;
+    this.#kind = kind;
+    this.#host = host;
+    this.#last = database.prepare(
+      `SELECT id, count, sum, value FROM ${kind} WHERE id >= ? AND id <= ? ORDER BY id DESC LIMIT 1`,
+    );
+    this.#put = database.prepare(
+      `INSERT OR REPLACE INTO ${kind} (id, count, sum, value) VALUES (?, ?, ?, ?)`,
+    );
+    this.#delete = database.prepare(`DELETE FROM ${kind} WHERE id >= ? AND id < ?`);
+    this.#purge = database.prepare(
+      `DELETE FROM ${kind} WHERE id IN (SELECT id FROM ${kind} WHERE id >= ? AND id < ? LIMIT ${PURGE_ROWS})`,
+    );
+    this.#scan = database.prepare(
+      `SELECT id, count, sum, value FROM ${kind} WHERE id >= ? AND id < ? ORDER BY id`,
+    );
+  }
+
+  /** Forgets what was read, since it may have changed. */
+  forget(): void {
+    this.#read = undefined;
+  }
+
+  /** The value at `index`. */
+  get(segment: Segment, index: number): Uint8Array | undefined {
+    const read = this.#read;
+    let unpacked = read?.segment === segment.id ? read.unpacked : undefined;
+    if (unpacked === undefined || index < unpacked.first || index >= unpacked.end) {
+      unpacked = this.#packAt(segment, index);
+      if (unpacked === undefined) return undefined;
+      this.#read = { segment: segment.id, unpacked };
+    }
+    return unpacked.get(index);
+  }
+
+  /** Puts values, which are in the order of their indexes, over those that may be there. */
+  put(segment: Segment, entries: readonly Entry[]): void {
+    for (const pack of packsOf(entries, SEGMENT_SIZE)) {
+      const end = pack.first + pack.count;
+      // Most of what is put is behind all that is there; a single value may also replace another one.
+      if (pack.first < this.#endOf(segment) && this.#overlaps(segment, pack.first, end)) {
+        this.delete(segment, pack.first, end);
+      }
+      this.#insert(segment, pack);
+      if (end > segment.end!) segment.end = end;
+    }
+    this.#read = undefined;
+  }
+
+  /** Deletes the values in [start, end). */
+  delete(segment: Segment, start: number, end: number): void {
+    const rest: Entry[] = [];
+    const before = this.#packAt(segment, start);
+    if (before !== undefined) rest.push(...before.entries(before.first, start));
+    const after = this.#packAt(segment, end - 1);
+    if (after !== undefined) rest.push(...after.entries(end, after.end));
+    const [from, to] = [idOf(segment, before?.first ?? start), idOf(segment, end)];
+    this.#delete.run(from, to);
+    for (const pack of packsOf(rest, SEGMENT_SIZE)) this.#insert(segment, pack);
+    this.#read = undefined;
+  }
+
+  /** The packs with values in [start, end), in order. */
+  *packs(segment: Segment, start: number, end: number): Generator<Unpacked> {
+    const first = start === segment.first ? undefined : this.#packAt(segment, start);
+    const from = idOf(segment, first?.first ?? start);
+    for (const row of this.#scan.iterate(from, idOf(segment, end)) as Iterable<Row>) {
+      yield this.#unpack(segment, row);
+    }
+  }
+
+  /** Deletes some rows of a segment; whether none is left. */
+  purge(segment: number): boolean {
+    const { changes } = this.#purge.run(segment * SEGMENT_SIZE, (segment + 1) * SEGMENT_SIZE);
+    return Number(changes) < PURGE_ROWS;
+  }
+
+  /** Which rows are not what was written. */
+  *problems(segment: Segment): Generator<string> {
+    const from = segment.id * SEGMENT_SIZE;
+    for (const row of this.#scan.iterate(from, from + SEGMENT_SIZE) as Iterable<Row>) {
+      const index = segment.first + row.id - from;
+      if (row.sum !== this.#sum(segment, index, row)) yield `layer ${segment.layer}: ${this.#kind} ${index}`;
+    }
+  }
+
+  #packAt(segment: Segment, index: number): Unpacked | undefined {
+    const id = idOf(segment, index);
+    const lowest = Math.max(segment.id * SEGMENT_SIZE, id - MAX_PACK_COUNT + 1);
+    const row = this.#last.get(lowest, id) as Row | undefined;
+    return row === undefined || row.id + row.count <= id ? undefined : this.#unpack(segment, row);
+  }
+
+  /** Whether anything is in [start, end) but one value that [start, end) replaces. */
+  #overlaps(segment: Segment, start: number, end: number): boolean {
+    const [first, last] = [idOf(segment, start), idOf(segment, end - 1)];
+    const row = this.#last.get(Math.max(segment.id * SEGMENT_SIZE, first - MAX_PACK_COUNT + 1), last) as
+      | Row
+      | undefined;
+    return row !== undefined && row.id + row.count > first;
+  }
+
+  #endOf(segment: Segment): number {
+    if (segment.end !== undefined) return segment.end;
+    const from = segment.id * SEGMENT_SIZE;
+    const row = this.#last.get(from, from + SEGMENT_SIZE - 1) as Row | undefined;
+    return segment.end = row === undefined ? segment.first : segment.first + row.id + row.count - from;
+  }
+
+  #insert(segment: Segment, pack: Pack): void {
+    this.#put.run(idOf(segment, pack.first), pack.count, this.#sum(segment, pack.first, pack), pack.value);
+  }
+
+  #unpack(segment: Segment, row: Row): Unpacked {
+    const first = segment.first + row.id - segment.id * SEGMENT_SIZE;
+    if (row.sum !== this.#sum(segment, first, row)) throw this.#host.damaged(`${this.#kind} ${first}`);
+    return new Unpacked({ first, count: row.count, value: row.value });
+  }
+
+  /** A checksum that differs from place to place. */
+  #sum(
+    { layer }: Segment,
+    index: number,
+    { count, value }: { readonly count: number; readonly value: Uint8Array },
+  ): number {
+    const place = Math.imul(layer + 1, 0x9e3779b1) ^ Math.imul(index | 0, 0x85ebca6b) ^
+      Math.imul(Math.floor(index / 2 ** 32) + 1, 0xc2b2ae35) ^ Math.imul(count - 1, 0x2c1b3c6d) ^
+      KIND_SEEDS[this.#kind];
+    return this.#host.crc32(value, place >>> 0);
+  }
+}
+
+function idOf(segment: Segment, index: number): number {
+  return segment.id * SEGMENT_SIZE + index - segment.first;
+}

@@ -1,0 +1,334 @@
+/**
+ * Files of the host, read and written anywhere, few of them open at a time; and the store in a folder of the host.
+ */
+import { loadCryptoProvider } from "../../crypto/provider.ts";
+import type { CryptoProvider } from "../../runtime/crypto_provider.ts";
+import { type ErrorCode, StorageError, toError } from "../../runtime/errors.ts";
+import type { Durability } from "../storage.ts";
+import type { FileFolder, RandomAccessFile } from "./files.ts";
+import { type V10Layout, V10Store } from "./store.ts";
+
+type FileSystem = typeof import("node:fs");
+
+/** What {@linkcode openV10Store} may be told. */
+export interface V10StoreOptions {
+  /** What `sync` waits for, `full` by default: see `docs/storage.md`. */
+  readonly durability?: Durability;
+  /** Whether a folder that is not there is made; true by default. */
+  readonly create?: boolean;
+  /** How the folder is laid out. By default as it is found, and logs in `cores/` where nothing is found. */
+  readonly layout?: V10Layout;
+  /** Most files that are open at the same time, 256 by default; a log in use has up to five. */
+  readonly maxOpenFiles?: number;
+  /** Hashes trees; by default the fastest that is to be had. */
+  readonly crypto?: CryptoProvider;
+}
+
+/** The file that is locked while the store is open. It stays empty, and stays. */
+const LOCK_FILE = "hypha.lock";
+const DEFAULT_MAX_OPEN_FILES = 256;
+
+/**
+ * Opens the store in the folder at `path`, and makes it if need be: a folder of corestore 6, or of one log of hypercore 10.
+ *
+ * The lock excludes other processes of hypha, and goes with the process. It does not exclude programs of the reference: never open
+ * a folder with both at a time.
+ *
+ * @throws {StorageError} `STORE_IN_USE` while another process, or this one, has it open; `STORE_UNKNOWN` if it is something else;
+ * `READ_FAILED`, `WRITE_FAILED`.
+ *
+ * @example
+ * ```ts
+ * import { openV10Store } from "./random_access.ts";
+ *
+ * const path = Deno.makeTempDirSync();
+ * await using store = await openV10Store(path, { durability: "normal" });
+ * console.assert(store.record("primaryKey") === undefined);
+ * ```
+ */
+export async function openV10Store(path: string, options: V10StoreOptions = {}): Promise<V10Store> {
+  const { durability = "full", create = true, maxOpenFiles = DEFAULT_MAX_OPEN_FILES } = options;
+  const fs = await import("node:fs");
+  if (!create && !fs.existsSync(path)) {
+    throw new StorageError("STORE_UNKNOWN", `There is no folder ${path}: name another one, or create it`);
+  }
+  const crypto = options.crypto ?? await loadCryptoProvider();
+  run(path, "WRITE_FAILED", () => fs.mkdirSync(path, { recursive: true }));
+  const unlock = await lock(path);
+  try {
+    const isSingle = fs.existsSync(`${path}/oplog`);
+    const isUsed = isSingle || fs.existsSync(`${path}/cores`);
+    if (
+      options.layout !== undefined && isSingle !== (options.layout === "single") && isUsed
+    ) {
+      const text = `The folder ${path} is laid out as ${
+        isSingle ? "one log" : "a corestore"
+      }, not as was asked`;
+      throw new StorageError("STORE_UNKNOWN", text);
+    }
+    const folder = new HostFolder(fs, path, maxOpenFiles, durability !== "none", unlock);
+    return new V10Store({
+      folder,
+      crypto,
+      durability,
+      layout: options.layout ?? (isSingle ? "single" : "corestore"),
+    });
+  } catch (error) {
+    unlock();
+    throw error;
+  }
+}
+
+/**
+ * Locks a folder by the means of SQLite, which knows how to do that on each system so that the lock goes with the process. The
+ * file is not removed afterwards: somebody else may be waiting for it.
+ */
+async function lock(path: string): Promise<() => void> {
+  const { DatabaseSync } = await import("node:sqlite");
+  let database: InstanceType<typeof DatabaseSync> | undefined;
+  try {
+    database = new DatabaseSync(`${path}/${LOCK_FILE}`);
+    database.exec("PRAGMA busy_timeout = 0; PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = MEMORY");
+    database.exec("BEGIN EXCLUSIVE");
+  } catch (cause) {
+    database?.close();
+    const { message } = toError(cause);
+    const isLocked = /locked/.test(message);
+    const text = isLocked
+      ? `The store ${path} is in use, by another process or elsewhere in this one: close it there first`
+      : `The store ${path} cannot be locked: ${message}. See to the rights of its folder`;
+    throw new StorageError(isLocked ? "STORE_IN_USE" : "WRITE_FAILED", text, { cause });
+  }
+  const held = database;
+  return () => held.close();
+}
+
+/** Names what failed. */
+function toStorageError(thrown: unknown, path: string, otherwise: ErrorCode): StorageError {
+  const cause = toError(thrown) as Error & { code?: unknown };
+  if (cause.code === "ENOSPC" || cause.code === "EDQUOT") {
+    return new StorageError("DISK_FULL", `There is no room left for ${path}: make some and try again`, {
+      cause,
+    });
+  }
+  return new StorageError(
+    otherwise,
+    `${path} failed: ${cause.message}. Look at its disk, then open it again`,
+    { cause },
+  );
+}
+
+function run<T>(path: string, otherwise: ErrorCode, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw toStorageError(error, path, otherwise);
+  }
+}
+
+const isMissing = (error: unknown) => (error as { code?: unknown }).code === "ENOENT";
+
+/** A folder of the host. */
+class HostFolder implements FileFolder {
+  readonly fs: FileSystem;
+  readonly path: string;
+  /** Whether what is written is to be safe before its file is closed. */
+  readonly mustSync: boolean;
+  /** Files that are open, the one that was used last at the end. */
+  readonly #open = new Set<HostFile>();
+  readonly #maxOpen: number;
+  readonly #unlock: () => void;
+
+  constructor(fs: FileSystem, path: string, maxOpen: number, mustSync: boolean, unlock: () => void) {
+    this.fs = fs;
+    this.path = path;
+    this.mustSync = mustSync;
+    this.#maxOpen = maxOpen;
+    this.#unlock = unlock;
+  }
+
+  file(path: string): HostFile {
+    return new HostFile(this, path);
+  }
+
+  names(path: string): string[] {
+    try {
+      return this.fs.readdirSync(`${this.path}/${path}`);
+    } catch (error) {
+      if (isMissing(error)) return [];
+      throw toStorageError(error, path, "READ_FAILED");
+    }
+  }
+
+  remove(path: string): void {
+    const full = `${this.path}/${path}`;
+    for (const file of [...this.#open]) {
+      if (file.path === full || (path.endsWith("/") && file.path.startsWith(full))) file.close();
+    }
+    run(full, "WRITE_FAILED", () => this.fs.rmSync(full, { recursive: true, force: true }));
+  }
+
+  close(): void {
+    for (const file of [...this.#open]) file.close();
+    this.#unlock();
+  }
+
+  /** Notes that `file` is used, and closes others if too many are open. */
+  touch(file: HostFile): void {
+    this.#open.delete(file);
+    this.#open.add(file);
+    for (const other of this.#open) {
+      if (this.#open.size <= this.#maxOpen) return;
+      if (other !== file && !other.isSyncing) other.close();
+    }
+  }
+
+  /** Notes that `file` is closed. */
+  closed(file: HostFile): void {
+    this.#open.delete(file);
+  }
+}
+
+/** A file of the host. */
+class HostFile implements RandomAccessFile {
+  readonly #folder: HostFolder;
+  readonly path: string;
+  #descriptor: number | undefined;
+  #size: number | undefined;
+  #isNew = false;
+  #isDirty = false;
+  #syncs = 0;
+
+  constructor(folder: HostFolder, path: string) {
+    this.#folder = folder;
+    this.path = `${folder.path}/${path}`;
+  }
+
+  /** Whether a sync is under way, so that it may not be closed. */
+  get isSyncing(): boolean {
+    return this.#syncs > 0;
+  }
+
+  size(): number {
+    if (this.#size !== undefined) return this.#size;
+    const descriptor = this.#use("r+");
+    return this.#size = descriptor === undefined
+      ? 0
+      : run(this.path, "READ_FAILED", () => this.#folder.fs.fstatSync(descriptor).size);
+  }
+
+  read(offset: number, length: number): Uint8Array {
+    const available = Math.max(0, Math.min(length, this.size() - offset));
+    const bytes = new Uint8Array(available);
+    if (available === 0) return bytes;
+    const descriptor = this.#use("r+")!;
+    return run(this.path, "READ_FAILED", () => {
+      for (let at = 0; at < available;) {
+        const count = this.#folder.fs.readSync(descriptor, bytes, at, available - at, offset + at);
+        if (count === 0) return bytes.subarray(0, at);
+        at += count;
+      }
+      return bytes;
+    });
+  }
+
+  write(offset: number, bytes: Uint8Array): void {
+    const descriptor = this.#use("w")!;
+    this.#isDirty = true;
+    run(this.path, "WRITE_FAILED", () => {
+      for (let at = 0; at < bytes.length;) {
+        at += this.#folder.fs.writeSync(descriptor, bytes, at, bytes.length - at, offset + at);
+      }
+    });
+    this.#size = Math.max(this.size(), offset + bytes.length);
+  }
+
+  truncate(size: number): void {
+    const descriptor = this.#use("w")!;
+    this.#isDirty = true;
+    run(this.path, "WRITE_FAILED", () => this.#folder.fs.ftruncateSync(descriptor, size));
+    this.#size = size;
+  }
+
+  async sync(): Promise<void> {
+    const descriptor = this.#use("r+");
+    if (descriptor === undefined) return;
+    this.#syncs++;
+    try {
+      this.#isDirty = false;
+      await new Promise<void>((resolve, reject) => {
+        this.#folder.fs.fdatasync(descriptor, (error) => error ? reject(error) : resolve());
+      });
+      if (this.#isNew) this.#syncFolders();
+    } catch (error) {
+      throw toStorageError(error, this.path, "WRITE_FAILED");
+    } finally {
+      this.#syncs--;
+    }
+  }
+
+  /** Closes it, once more if it is used again. */
+  close(): void {
+    const descriptor = this.#descriptor;
+    if (descriptor === undefined) return;
+    this.#descriptor = undefined;
+    this.#folder.closed(this);
+    run(this.path, "WRITE_FAILED", () => {
+      // An error of the disk that comes after it is closed nobody would hear of.
+      if (this.#isDirty && this.#folder.mustSync) this.#folder.fs.fdatasyncSync(descriptor);
+      this.#isDirty = false;
+      this.#folder.fs.closeSync(descriptor);
+    });
+  }
+
+  /** Opens it, if it exists or is to be written. */
+  #use(mode: "r+" | "w"): number | undefined {
+    if (this.#descriptor === undefined) {
+      this.#descriptor = this.#openIt(mode);
+      if (this.#descriptor === undefined) return undefined;
+    }
+    this.#folder.touch(this);
+    return this.#descriptor;
+  }
+
+  #openIt(mode: "r+" | "w"): number | undefined {
+    try {
+      return this.#folder.fs.openSync(this.path, "r+");
+    } catch (error) {
+      if (!isMissing(error)) throw toStorageError(error, this.path, "READ_FAILED");
+      if (mode === "r+") return undefined;
+    }
+    return run(this.path, "WRITE_FAILED", () => {
+      this.#folder.fs.mkdirSync(parentOf(this.path), { recursive: true });
+      this.#isNew = true;
+      return this.#folder.fs.openSync(this.path, "w+");
+    });
+  }
+
+  /** Windows does not open folders, and keeps them in step with what is in them. */
+  #openFolder(path: string): number | undefined {
+    try {
+      return this.#folder.fs.openSync(path, "r");
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** A new file is only found again if its folder knows of it, and that one's folder of that. */
+  #syncFolders(): void {
+    this.#isNew = false;
+    for (let path = parentOf(this.path); path.startsWith(this.#folder.path); path = parentOf(path)) {
+      const descriptor = this.#openFolder(path);
+      if (descriptor === undefined) return;
+      try {
+        this.#folder.fs.fsyncSync(descriptor);
+      } finally {
+        this.#folder.fs.closeSync(descriptor);
+      }
+    }
+  }
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/"));
+}

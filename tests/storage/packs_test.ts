@@ -1,0 +1,114 @@
+/** Values that follow each other share rows: what is read is what was put, whatever is overwritten and deleted in between. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import type { Entry } from "../../core/storage/engine.ts";
+import { MemoryStore, openSqliteStore, type Store, WriteBatch } from "../../core/storage/mod.ts";
+import { MAX_PACK_BYTES, MAX_PACK_COUNT, packsOf, Unpacked } from "../../core/storage/packs.ts";
+import { SeededRandom } from "../../core/runtime/virtual.ts";
+import { test } from "../harness.ts";
+import { inFolder } from "./support.ts";
+
+const hash = new Uint8Array(32).fill(5);
+const key = new Uint8Array(32).fill(1);
+const valueOf = (size: number, n: number) => new Uint8Array(size).map((_, i) => (i + n) % 251);
+
+test("values are packed up to a number, a size, a gap and a border, and come out as they went in", () => {
+  const entries = (from: number, to: number, size = 10): Entry[] =>
+    Array.from({ length: to - from }, (_, i) => ({ index: from + i, value: valueOf(size, from + i) }));
+  const all = [
+    ...entries(0, 300),
+    ...entries(400, 401),
+    ...entries(1000, 1100),
+    ...entries(2000, 2010, 1000),
+  ];
+  const packs = [...packsOf(all, 1024)];
+  const unpacked = packs.flatMap((pack) => [...new Unpacked(pack).entries(0, Infinity)]);
+  assert.deepEqual(unpacked, all);
+  for (const { first, count, value } of packs) {
+    assert.ok(count <= MAX_PACK_COUNT && (count === 1 || value.length <= MAX_PACK_BYTES));
+    assert.equal(
+      Math.floor(first / 1024),
+      Math.floor((first + count - 1) / 1024),
+      "no pack reaches over the border",
+    );
+  }
+  assert.ok(packs.length < 20, `${packs.length} packs`);
+});
+
+/** Does the same to both stores, and compares what they say. */
+async function compare(random: SeededRandom, stores: readonly Store[]): Promise<void> {
+  const logs = await Promise.all(stores.map((store) => store.open(key)));
+  for (let round = 0; round < 150; round++) {
+    const [start, count, size] = [
+      random.below(600),
+      random.below(200),
+      random.below(4) === 0 ? 2000 : random.below(60),
+    ];
+    const kind = random.below(6);
+    for (const [i, store] of stores.entries()) {
+      const batch = new WriteBatch();
+      const writer = batch.log(logs[i]!);
+      if (kind <= 1) { for (let n = 0; n < count; n++) writer.putBlock(start + n, valueOf(size, round + n)); }
+      else if (kind === 2) {
+        for (let n = count; n > 0; n--) writer.putNode({ index: start + 2 * n, size: n, hash });
+      } else if (kind === 3) {
+        writer.putBlock(start, valueOf(size, round)).putBlock(start + 1, valueOf(size, round + 9));
+      } else if (kind === 4) writer.clear(start, start + count).clearNodes(start, start + count);
+      else writer.truncate(start + 300);
+      await store.write(batch);
+    }
+    const [from, to, bytes] = [random.below(700), random.below(900), random.below(3) === 0 ? 5000 : 1e9];
+    const [ours, theirs] = await Promise.all(logs.map(async (log) => ({
+      one: await log.block(from),
+      many: (await log.blocks(Math.min(from, to), Math.max(from, to), bytes)).map((
+        { index, value },
+      ) => [index, [...value]]),
+      nodes: await log.nodes([from, to, from + 1]),
+    })));
+    assert.deepEqual(
+      ours!.one && [...ours!.one],
+      theirs!.one && [...theirs!.one],
+      `block ${from} in round ${round}`,
+    );
+    assert.deepEqual(ours!.many, theirs!.many, `blocks from ${from} in round ${round}`);
+    assert.deepEqual(ours!.nodes.map((node) => node?.size), theirs!.nodes.map((node) => node?.size));
+  }
+}
+
+test("a store with packs answers as one without, after random changes", () =>
+  inFolder(async (folder) => {
+    for (let seed = 0; seed < 6; seed++) {
+      const sqlite = await openSqliteStore(join(folder, `${seed}.sqlite`), { durability: "none" });
+      const memory = new MemoryStore();
+      await compare(new SeededRandom(`packs ${seed}`), [sqlite, memory]);
+      assert.deepEqual(sqlite.verify(), []);
+      await sqlite.close();
+    }
+  }));
+
+test("a store of version 1, with a row for each value, is brought up to date and read", () =>
+  inFolder(async (folder) => {
+    const path = join(folder, "old.sqlite");
+    const store = await openSqliteStore(path);
+    const log = await store.open(key);
+    for (let i = 0; i < 5; i++) await store.write(oneBlock(log, i));
+    await store.close();
+    const { DatabaseSync } = await import("node:sqlite");
+    const database = new DatabaseSync(path);
+    for (const table of ["block", "node", "page"]) database.exec(`ALTER TABLE ${table} DROP COLUMN count`);
+    database.exec("PRAGMA user_version = 1");
+    database.close();
+    const again = await openSqliteStore(path);
+    const old = await again.open(key);
+    assert.deepEqual(await old.block(3), valueOf(10, 3));
+    assert.deepEqual(again.verify(), []);
+    await again.write(oneBlock(old, 5));
+    assert.deepEqual(await old.block(5), valueOf(10, 5));
+    await again.close();
+  }));
+
+function oneBlock(log: Awaited<ReturnType<Store["open"]>>, index: number): WriteBatch {
+  const batch = new WriteBatch();
+  batch.log(log).putBlock(index, valueOf(10, index));
+  return batch;
+}
