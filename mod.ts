@@ -31,6 +31,17 @@ export {
   openConnection,
   type OpenConnectionOptions,
 } from "./core/stream/connection.ts";
+export { type CoreOptions, Corestore, type CorestoreOptions } from "./core/corestore.ts";
+export { Hypercore } from "./core/hypercore.ts";
+export type { GetOptions, HypercoreOptions, SessionOptions } from "./core/hypercore_options.ts";
+export type { ReplicationPeer } from "./core/replication/peer.ts";
+export {
+  type Durability,
+  MemoryStore,
+  openSqliteStore,
+  type SqliteStoreOptions,
+  type Store,
+} from "./core/storage/mod.ts";
 export { loadSystemRuntime } from "./core/system_runtime.ts";
 export type { Runtime } from "./core/runtime/runtime.ts";
 export type { KeyPair } from "./core/runtime/crypto_provider.ts";

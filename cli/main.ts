@@ -3,11 +3,10 @@
  */
 import process from "node:process";
 import { Command, CommanderError } from "commander";
-import { DecodeError } from "../encoding/mod.ts";
-import { HyphaError } from "../core/runtime/errors.ts";
 import { bootstrap, type BootstrapOptions } from "./bootstrap.ts";
 import { dhtAnnounce, dhtGet, dhtLookup, dhtPut, type PutOptions } from "./dht.ts";
 import type { DhtCommandOptions } from "./dht_node.ts";
+import { addLogCommands } from "./log_program.ts";
 import {
   checkWays,
   parseBootstrap,
@@ -28,6 +27,7 @@ import { connect, listen, type PipeOptions } from "./pipe.ts";
 import { receive, type ReceiveOptions } from "./receive.ts";
 import { relay, type RelayOptions } from "./relay.ts";
 import { Reporter } from "./reporter.ts";
+import { EXIT_USAGE, type JsonOption, run } from "./run.ts";
 import { send, type SendOptions } from "./send.ts";
 import {
   type ExportOptions,
@@ -38,69 +38,10 @@ import {
   storeStat,
   storeVerify,
 } from "./store.ts";
-
-/** Exit codes: as shells have them for an interrupted program, and for a wrong command line. */
-const EXIT_FAILED = 1;
-const EXIT_USAGE = 2;
-const EXIT_INTERRUPTED = 130;
-
-interface JsonOption {
-  readonly json?: boolean;
-}
-
-interface RunOptions {
-  /** Whether standard output is for data. */
-  readonly onStderr?: boolean;
-  /** Whether standard input may be read when the command ends: that alone would keep the program from ending. */
-  readonly readsInput?: boolean;
-}
-
-/** Runs a command: reports its error, and ends it in order when the user interrupts. */
-async function run(
-  options: JsonOption,
-  command: (reporter: Reporter, signal: AbortSignal) => Promise<void>,
-  { onStderr = false, readsInput = false }: RunOptions = {},
-): Promise<void> {
-  const reporter = new Reporter({ isJson: options.json === true, onStderr });
-  const interrupted = new AbortController();
-  const onSignal = () => interrupted.abort(new Error("Interrupted"));
-  process.stdout.on("error", () => {
-    interrupted.abort(new Error("Interrupted: nobody reads standard output any more"));
-  });
-  // Once: who is in a hurry interrupts twice.
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, onSignal);
-  try {
-    await command(reporter, interrupted.signal);
-  } catch (error) {
-    const isInterrupted = interrupted.signal.aborted;
-    const code = isInterrupted ? "INTERRUPTED" : codeOf(error);
-    const { message } = (isInterrupted ? interrupted.signal.reason : error) as Error;
-    reporter.report({ event: "error", code, message });
-    process.exitCode = isInterrupted
-      ? EXIT_INTERRUPTED
-      : error instanceof UsageError
-      ? EXIT_USAGE
-      : EXIT_FAILED;
-  } finally {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, onSignal);
-  }
-  if (!readsInput) return;
-  for (const stream of [process.stdout, process.stderr]) {
-    await new Promise((resolve) => stream.write("", resolve));
-  }
-  process.exit();
-}
-
-function codeOf(error: unknown): string {
-  if (error instanceof UsageError) return "USAGE";
-  if (error instanceof HyphaError) return error.code;
-  if (error instanceof TypeError || error instanceof RangeError) return "INVALID_ARGUMENT";
-  if (error instanceof DecodeError) return "DECODING_ERROR";
-  return "FAILED";
-}
+import { storeFolder } from "./store_folder.ts";
 
 const program = new Command("hypha")
-  .description("Connects machines directly: files, streams, values, without a server in between.")
+  .description("Connects machines directly: files, streams, logs, values, without a server in between.")
   .showHelpAfterError("(run with --help for usage)")
   .exitOverride();
 
@@ -258,16 +199,18 @@ withDhtOptions(dht.command("announce"))
     run(options, (reporter, signal) => dhtAnnounce(topic, options, reporter, signal))
   );
 
+addLogCommands(program);
+
 const store = program.command("store").description("stores of logs: import, check, count");
-/** The file of a store of hypha that is not named. */
-const STORE = "hypha.sqlite";
+/** The store of hypha that is not named. */
+const STORE = storeFolder();
 
 withJson(store.command("import"))
   .description(
     "copy all logs of a corestore 6 or 7, or of a store of hypha; go on with a copy that was interrupted",
   )
   .argument("<source>", "its folder or file, which is only read, and which no program may be using")
-  .option("--store <file>", "the store to copy to", STORE)
+  .option("--store <path>", "the store to copy to, a folder or a file", STORE)
   .option("--dry-run", "check everything, and write nothing")
   .option(
     "--keep-unproven",
@@ -308,7 +251,7 @@ withJson(store.command("stat"))
 
 withJson(store.command("gc"))
   .description("give room that holds nothing back to the disk")
-  .argument("[file]", "a store of hypha", STORE)
+  .argument("[path]", "a store of hypha", STORE)
   .action((path: string, options: JsonOption) => run(options, (reporter) => storeGc(path, reporter)));
 
 try {

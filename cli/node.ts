@@ -1,5 +1,5 @@
 /**
- * The network of one run of `send` or `receive`: an identity, and the ways that it may use to find and to reach its peer.
+ * The network of one run of a command: an identity, and the ways that it may use to find and to reach its peer.
  */
 import { ConnectError, HyphaError, toError } from "../core/runtime/errors.ts";
 import type { Runtime } from "../core/runtime/runtime.ts";
@@ -125,11 +125,16 @@ export class CliNode implements AsyncDisposable {
     return await firstOf(ways, signal);
   }
 
-  /**
-   * Joins all who know `topic`, until the node is closed. Connections carry channels. What keeps this side from being
-   * reached rejects {@linkcode failed}.
-   */
+  /** Joins all who know `topic`, until the node is closed. What keeps this side from being reached rejects {@linkcode failed}. */
   join(topic: Uint8Array, port: number, signal: AbortSignal): Swarm {
+    const swarm = this.swarm(port, signal);
+    swarm.join(topic);
+    swarm.listen().catch((error) => this.#failed.reject(error));
+    return swarm;
+  }
+
+  /** A swarm of this identity, in no topic yet, until the node is closed. Connections carry channels. */
+  swarm(port: number, signal: AbortSignal): Swarm {
     const swarm = new Swarm(this.runtime, {
       transports: this.#transports(port),
       discoveries: this.#mdns === undefined ? [] : [this.#mdns],
@@ -140,8 +145,6 @@ export class CliNode implements AsyncDisposable {
       ...(this.#dht === undefined ? {} : { dht: unhurried(this.runtime.clock, this.#dht) }),
     });
     this.#open.push(swarm);
-    swarm.join(topic);
-    swarm.listen().catch((error) => this.#failed.reject(error));
     if (this.#dht !== undefined) {
       // Whoever is in the local network is found meanwhile.
       joinNetwork(this.#dht, this.#options, this.#reporter, signal).catch(() => {});

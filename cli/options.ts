@@ -117,7 +117,7 @@ export function seedOption(description: string): Option {
   return new Option("--seed <hex>", description).argParser(parseSeed);
 }
 
-/** Which ways `send` and `receive` may use. */
+/** Which ways to peers a command may use. */
 export interface WayOptions {
   /** Nodes to begin with. */
   readonly bootstrap?: readonly string[];
@@ -133,13 +133,23 @@ export interface WayOptions {
   readonly relay?: readonly Uint8Array[];
 }
 
-/** Adds the options of a command that finds its peer in several ways. */
+/** Adds the options of a command that meets a peer by a ticket or a topic, in several ways. */
 export function withWayOptions(command: Command): Command {
+  return withNetworkOptions(
+    command.option(
+      "--topic <words>",
+      "meet whoever knows the same words, instead of by a ticket",
+      parseTopic,
+    ),
+  );
+}
+
+/** Adds the options of a command that finds its peers in several ways. */
+export function withNetworkOptions(command: Command): Command {
   return withDhtOptions(
     command
-      .option("--topic <words>", "meet whoever knows the same words, instead of by a ticket", parseTopic)
       .option("--lan-only", "stay within the local network: no DHT, nothing leaves it")
-      .option("--no-dht", "do without the DHT: addresses in the ticket, and the local network")
+      .option("--no-dht", "do without the DHT: addresses in tickets, and the local network")
       .addOption(relayOption()),
   );
 }

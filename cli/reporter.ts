@@ -4,10 +4,15 @@
 import process from "node:process";
 import { styleText } from "node:util";
 import type { PathKind, RelayStats } from "../dht/mod.ts";
+import { type LogReport, textOf } from "./log_reports.ts";
 import type { LogLine, RecordLine, StoreLine } from "./store.ts";
+import { formatBytes, formatRate } from "./units.ts";
+
+export { formatBytes, formatRate };
 
 /** Something to report. `event` tells the kinds apart. */
 export type Report =
+  | LogReport
   | { readonly event: "ticket"; readonly ticket: string; readonly file: string; readonly bytes: number }
   | {
     readonly event: "progress";
@@ -27,7 +32,12 @@ export type Report =
   }
   | { readonly event: "topic"; readonly topic: string; readonly file: string; readonly bytes: number }
   | { readonly event: "listening"; readonly key: string }
-  | { readonly event: "connection"; readonly peer: string; readonly path: PathKind }
+  | {
+    readonly event: "connection";
+    readonly peer: string;
+    readonly path: PathKind;
+    readonly address?: string;
+  }
   | {
     readonly event: "connected";
     readonly peer: string;
@@ -71,9 +81,20 @@ export class Reporter {
     this.#isTerminal = !options.isJson && this.#output.isTTY === true;
   }
 
-  /** Reports an event, unless it is progress that comes too soon after the last. */
+  /** Reports an event, unless it is one of a transfer's progress and comes too soon after the last. */
   report(report: Report): void {
     if (report.event === "progress" && !this.#isProgressDue(report.bytes === report.total)) return;
+    this.#say(report);
+  }
+
+  /** Reports an event that more will follow, unless it comes too soon after the last; returns whether it was reported. */
+  progress(report: Report): boolean {
+    const isDue = this.#isProgressDue(false);
+    if (isDue) this.#say(report);
+    return isDue;
+  }
+
+  #say(report: Report): void {
     if (this.#isJson) {
       this.#streamOf(report).write(`${JSON.stringify(report)}\n`);
       return;
@@ -100,10 +121,14 @@ export class Reporter {
     this.#output.write(`${text}\n`);
   }
 
+  /** Milliseconds between two reports of the same thing that changes. */
+  get intervalMs(): number {
+    return this.#isTerminal || this.#isJson ? LIVE_INTERVAL_MS : PLAIN_INTERVAL_MS;
+  }
+
   #isProgressDue(isLast: boolean): boolean {
-    const interval = this.#isTerminal || this.#isJson ? LIVE_INTERVAL_MS : PLAIN_INTERVAL_MS;
     const now = performance.now();
-    if (!isLast && now - this.#lastProgressAt < interval) return false;
+    if (!isLast && now - this.#lastProgressAt < this.intervalMs) return false;
     this.#lastProgressAt = now;
     return true;
   }
@@ -159,6 +184,8 @@ export class Reporter {
         return `${this.#style("yellow", "warning")}: ${report.message}`;
       case "error":
         return `${this.#style("red", "error")}: ${report.message}`;
+      default:
+        return textOf(report);
     }
   }
 
@@ -229,23 +256,6 @@ function progressText({ bytes, total, bytesPerSecond }: Extract<Report, { event:
   const percent = total === 0 ? 100 : Math.floor(100 * bytes / total);
   const text = `${String(percent).padStart(3)} %  ${formatBytes(bytes)} of ${formatBytes(total)}`;
   return `${text}  ${formatRate(bytesPerSecond)}`;
-}
-
-/** `1234567` as `1.23 MB`. */
-export function formatBytes(bytes: number): string {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1000 && unit < units.length - 1) {
-    value /= 1000;
-    unit++;
-  }
-  return unit === 0 ? `${bytes} B` : `${value.toFixed(value < 10 ? 2 : 1)} ${units[unit]}`;
-}
-
-/** A rate, as {@linkcode formatBytes}. */
-export function formatRate(bytesPerSecond: number): string {
-  return `${formatBytes(Math.round(bytesPerSecond))}/s`;
 }
 
 /** Turns the bytes of a transfer into progress reports. */

@@ -2,7 +2,8 @@
  * `hypha store`: stores of logs by hand, of every kind that hypha knows.
  */
 import { existsSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { mkdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import {
   copyStore,
   discoveryKey,
@@ -23,6 +24,7 @@ import {
 import { formatKey, parseKey, toHex } from "../encoding/mod.ts";
 import { UsageError } from "./options.ts";
 import { formatBytes, type Reporter } from "./reporter.ts";
+import { storeFile } from "./store_folder.ts";
 
 /** What is known of a log, as it is reported. */
 export interface LogLine {
@@ -69,7 +71,7 @@ export type StoreKind = "sqlite" | "v10" | "v11";
 
 /** What `hypha store import` is told. */
 export interface ImportOptions {
-  /** The file of the store. */
+  /** The folder or the file of the store. */
   readonly store: string;
   /** Whether nothing is written. */
   readonly dryRun?: boolean;
@@ -95,6 +97,7 @@ function kindOf(path: string): StoreKind {
     throw new StorageError("STORE_UNKNOWN", `There is nothing at ${path}: name another store`);
   }
   if (!statSync(path).isDirectory()) return "sqlite";
+  if (existsSync(storeFile(path))) return "sqlite";
   if (existsSync(join(path, "db", "CURRENT"))) return "v11";
   if (existsSync(join(path, "cores")) || existsSync(join(path, "oplog"))) return "v10";
   const text = `${path} is a folder without a store: name the one that has cores/, oplog or db/ in it`;
@@ -106,7 +109,7 @@ async function openStore(path: string): Promise<OpenedStore> {
   const kind = kindOf(path);
   if (kind === "v11") return { kind, store: await openV11Store(path) };
   if (kind === "v10") return { kind, store: await openV10Store(path, { readOnly: true }) };
-  return { kind, store: await openSqliteStore(path, { create: false }) };
+  return { kind, store: await openSqliteStore(storeFile(path), { create: false }) };
 }
 
 /** Copies all logs of another store, of whatever kind, into a store of hypha. */
@@ -119,8 +122,10 @@ export async function storeImport(
   const { store: source } = await openStore(path);
   await using _source = source;
   // What is not there is not made to try something.
-  const isMissing = options.dryRun === true && !existsSync(options.store);
-  await using target = isMissing ? new MemoryStore() : await openSqliteStore(options.store);
+  const file = storeFile(options.store);
+  const isMissing = options.dryRun === true && !existsSync(file);
+  if (!isMissing) await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  await using target = isMissing ? new MemoryStore() : await openSqliteStore(file);
   await copyAll(source, target, undefined, options, reporter, signal);
 }
 
@@ -258,7 +263,7 @@ export async function storeGc(path: string, reporter: Reporter): Promise<void> {
   if (kindOf(path) !== "sqlite") {
     throw new UsageError("Only a store of hypha, which is a file, can be made smaller");
   }
-  await using store = await openSqliteStore(path, { create: false });
+  await using store = await openSqliteStore(storeFile(path), { create: false });
   const bytes = await store.shrink();
   reporter.report({ event: "freed", path, bytes, size: store.size().bytes });
 }
