@@ -147,8 +147,8 @@ export class Hypercore<T = Uint8Array> extends HypercoreReader<T> implements Asy
    *
    * @returns undefined if the branch does not begin with all of this log.
    */
-  async commit(
-    branch: Hypercore<never>,
+  async commit<V>(
+    branch: Hypercore<V>,
     options: WriteOptions & { readonly length?: number | undefined } = {},
   ): Promise<Appended | undefined> {
     if (stateOf(branch).log !== this.#state.log) {

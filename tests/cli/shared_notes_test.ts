@@ -25,7 +25,7 @@ test("the example of shared notes shows a reader what the writer has typed and t
       );
       children.push(child);
       const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
-      return { input: child.stdin!, next: async () => (await lines.next()).value };
+      return { input: child.stdin!, next: async (): Promise<string> => String((await lines.next()).value) };
     };
     try {
       const writer = start(join(folder, "writer.sqlite"));
