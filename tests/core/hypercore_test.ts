@@ -101,10 +101,10 @@ test("a branch has its own end, lasts, and becomes the log when it is committed"
   await draft.close();
   const again = await core.session({ name: "draft" });
   assert.deepEqual(await collect(again.createReadStream()), ["a", "b", "c", "d"]);
-  assert.deepEqual(await core.commit(again as never, { length: 3 }), { length: 3, byteLength: 3 });
+  assert.deepEqual(await core.commit(again, { length: 3 }), { length: 3, byteLength: 3 });
   assert.deepEqual(await collect(core.createReadStream()), ["a", "b", "c"]);
   await core.append("other");
-  assert.equal(await core.commit(again as never), undefined, "the log has gone another way");
+  assert.equal(await core.commit(again), undefined, "the log has gone another way");
   await again.close();
   const anew = await core.session({ name: "draft", overwrite: true, checkout: 1 });
   assert.equal(anew.length, 1);
@@ -263,4 +263,33 @@ test("applications talk along with a log, and see how far their peers are", asyn
   assert.deepEqual([have, want, total, peers.length], [1, 1, 2, 1]);
   await Promise.all([writer.close(), reader.close()]);
   cutLink();
+});
+
+test("what was not read since marking began is swept", async () => {
+  const core = await open();
+  await core.append(["a", "b", "c", "d", "e"]);
+  await assert.rejects(core.sweep(), TypeError);
+  core.startMarking();
+  const session = await core.session();
+  await core.get(1);
+  await session.get(3);
+  core.markBlock(4);
+  assert.deepEqual(await core.sweep(), { blocks: 2 });
+  const held = await Promise.all([0, 1, 2, 3, 4].map((index) => core.has(index)));
+  assert.deepEqual(held, [false, true, false, true, true]);
+  await core.close();
+});
+
+test("a proof from the start is checked by itself", async () => {
+  const writer = await open();
+  await writer.append(["a", "b", "c"]);
+  const stranger = await open({ key: writer.key });
+  const proof = { ...(await writer.proof({ upgrade: { start: 0, length: 3 } }))!, manifest: writer.manifest };
+  const { length, treeHash } = stranger.verifyFullyRemote(proof);
+  assert.equal(length, 3);
+  assert.deepEqual(treeHash, await writer.treeHash());
+  assert.equal(stranger.length, 0, "nothing was taken");
+  const forged = { ...proof, upgrade: { ...proof.upgrade!, length: 2 } };
+  assert.throws(() => stranger.verifyFullyRemote(forged), { name: "ProtocolError" });
+  await Promise.all([writer.close(), stranger.close()]);
 });
