@@ -108,7 +108,7 @@ function kindOf(path: string): StoreKind {
 async function openStore(path: string): Promise<OpenedStore> {
   const kind = kindOf(path);
   if (kind === "v11") return { kind, store: await openV11Store(path) };
-  if (kind === "v10") return { kind, store: await openV10Store(path, { create: false }) };
+  if (kind === "v10") return { kind, store: await openV10Store(path, { readOnly: true }) };
   return { kind, store: await openSqliteStore(storeFile(path), { create: false }) };
 }
 

@@ -234,11 +234,13 @@ export class LogCopy {
     const there = await this.#to.auth() ?? { ...auth, keyPair: undefined, encryptionKey: undefined };
     const merged: LogAuth = {
       ...there,
+      // Such as that a log is not to be trusted any more: whoever knows it is right.
+      flags: there.flags | auth.flags,
       manifest: there.manifest ?? auth.manifest,
       keyPair: there.keyPair ?? auth.keyPair,
       encryptionKey: there.encryptionKey ?? auth.encryptionKey,
     };
-    const isNew = (["manifest", "keyPair", "encryptionKey"] as const).some((one) =>
+    const isNew = (["flags", "manifest", "keyPair", "encryptionKey"] as const).some((one) =>
       merged[one] !== there[one]
     );
     if (isNew) await this.#writeAuth(merged);

@@ -95,6 +95,11 @@ export class ForkSearch {
     return this.#difference !== difference;
   }
 
+  /** Ends the search where it stands: blocks of which it is not known whether they are the same are taken for others. */
+  settle(): void {
+    this.#difference = undefined;
+  }
+
   /**
    * The changes that turn the old log into the new one, once there is no question left. Blocks from its `ancestors` on are gone:
    * all of them if the nodes that prove what the two have in common were dropped.

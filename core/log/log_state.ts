@@ -179,8 +179,8 @@ export class LogState extends LogBranch {
   }
 
   /**
-   * Checks a proof and takes what it proves, which is written at the end of the turn: observers are told then. Answers, or
-   * throws, at once if the store does and nothing else is changing the log.
+   * Checks a proof, which is given away, and takes what it proves, which is written at the end of the turn: observers are told
+   * then. Answers, or throws, at once if the store does and nothing else is changing the log.
    *
    * @throws {ProtocolError} as `verifyProof`, or if the log is frozen.
    */

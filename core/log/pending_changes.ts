@@ -31,13 +31,13 @@ export class PendingChanges {
     return this.#byteLength;
   }
 
-  /** Takes a block, and copies it. */
+  /** Takes a block, which nobody changes any more. */
   addBlock(index: number, value: Uint8Array): void {
-    this.blocks.set(index, value.slice());
+    this.blocks.set(index, value);
     this.#byteLength += value.length;
   }
 
-  /** Takes a node, and copies its hash. */
+  /** Takes a node, and copies its hash: it outlives the message that it came in. */
   addNode({ index, size, hash }: TreeNode): void {
     this.nodes.set(index, { index, size, hash: hash.slice() });
     this.#byteLength += NODE_BYTES;

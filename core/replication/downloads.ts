@@ -377,6 +377,8 @@ export class Downloads {
     }
     if (peer.remoteLength > length || !peer.sync.remote.isUploading || !peer.isDownloading) return;
     if (this.#log.isFrozen || !this.#host.isDownloading) return;
+    // A hypercore 10 that follows a fork takes its new nodes for missing until they are written, and hangs up when it is asked.
+    if (peer.sync.hasForked) return;
     this.#receiver.requestProof(peer);
   }
 

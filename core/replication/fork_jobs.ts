@@ -1,11 +1,14 @@
 /** Logs that were rewritten: what peers have of a larger fork is verified, compared, and taken over. */
-import type { ForkSearch } from "../log/fork_search.ts";
+import type { ForkQuestion, ForkSearch } from "../log/fork_search.ts";
 import type { LogData } from "../log/proof_messages.ts";
 import { verifyFromStart } from "../log/verify_proof.ts";
 import { Verifier } from "../log/verifier.ts";
 import type { Inquiry } from "./in_flight.ts";
 import type { PeerMachine } from "./peer_machine.ts";
 import type { ReplicatedLog } from "./replicated_log.ts";
+
+/** Questions of one fork about ranges of which nobody is known to hold a block: more than a tree has levels. */
+const MAX_BLIND_QUESTIONS = 64;
 
 /** The way to one larger fork. */
 export class ForkJob {
@@ -35,6 +38,8 @@ export class ForkJobs {
   readonly #log: ReplicatedLog;
   readonly #jobs = new Map<number, ForkJob>();
   #isCommitting = false;
+  /** Of the latest fork: where it was asked for nodes below which no block is held, as far as is known. */
+  #blind = { fork: 0, starts: new Set<number>() };
 
   constructor(log: ReplicatedLog) {
     this.#log = log;
@@ -66,6 +71,43 @@ export class ForkJobs {
       if (gone !== undefined) job.refusals.delete(gone);
       const isNeeded = job.isBusy || peers.some(({ remoteFork }) => remoteFork === job.fork);
       if (!isNeeded) this.#jobs.delete(job.fork);
+    }
+  }
+
+  /** Of which block to ask `peer` for the hash, to answer `question`; undefined if there is nothing to ask it for now. */
+  blockToAsk(job: ForkJob, { start, end }: ForkQuestion, peer: PeerMachine): number | undefined {
+    const block = peer.blocks.firstSet(start);
+    if (block !== -1 && block < Math.min(end, peer.remoteLength)) return block;
+    if (!peer.hasWanted(start) && start >= peer.blocks.contiguousLength) {
+      peer.want(start);
+      return undefined;
+    }
+    // Who has cleared all blocks there may have their nodes still. One that hangs up when it is asked is not asked again.
+    if (this.#mayAskBlindly(job.fork, start)) return start;
+    void this.#settle(job);
+    return undefined;
+  }
+
+  /** Whether a question about a range of which nobody is known to hold a block may be asked: once for each. */
+  #mayAskBlindly(fork: number, start: number): boolean {
+    if (fork !== this.#blind.fork) this.#blind = { fork, starts: new Set() };
+    const { starts } = this.#blind;
+    if (starts.has(start) || starts.size >= MAX_BLIND_QUESTIONS) return false;
+    starts.add(start);
+    return true;
+  }
+
+  /** Ends a comparison where it stands: what is not known to be the same is taken for another. Does not reject. */
+  async #settle(job: ForkJob): Promise<void> {
+    if (job.search === undefined || job.isBusy) return;
+    job.search.settle();
+    job.isBusy = true;
+    try {
+      await this.#commit(job, job.search);
+    } catch {
+      /* the log has changed meanwhile: it begins anew */
+    } finally {
+      job.isBusy = false;
     }
   }
 

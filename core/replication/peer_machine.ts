@@ -43,6 +43,8 @@ export class PeerMachine implements ReplicationPeer {
   arriving = 0;
   /** Requests to make before answers are trusted again to come in order. */
   distrust = 0;
+  /** How often it turned out not to do so. */
+  distrusts = 0;
   /** Up to which length the log was sent to it, asked or not. */
   pushedLength = 0;
   /** Proofs of its log that are still looked at: those that were asked for, and a few. */

@@ -48,6 +48,7 @@ export class PeerSync {
   #remote = UNKNOWN;
   #said: Sync | undefined;
   #isSynced = false;
+  #hasForked = false;
   #isStopped = false;
   /** The last state of the peer whose roots turned out to be here. */
   #connected = { fork: 0, length: 0 };
@@ -67,6 +68,11 @@ export class PeerSync {
   /** Whether it has said anything. */
   get isSynced(): boolean {
     return this.#isSynced;
+  }
+
+  /** Whether its log has become another fork since it first said how it stands. */
+  get hasForked(): boolean {
+    return this.#hasForked;
   }
 
   /** Whether both are on the same fork. */
@@ -97,6 +103,7 @@ export class PeerSync {
     if (!isLogLength(sync.length)) {
       throw new ProtocolError("INVALID_OPERATION", `no log has ${sync.length} blocks`);
     }
+    if (this.#isSynced && sync.fork !== this.#remote.fork) this.#hasForked = true;
     this.#remote = sync;
     this.#isSynced = true;
     this.refresh();

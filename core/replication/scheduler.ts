@@ -48,7 +48,7 @@ interface Question {
   readonly isManifestWanted?: boolean;
 }
 
-/** Requests to make before a peer is trusted again to answer in order. */
+/** Requests to make before a peer is trusted again to answer in order, the first time. */
 const DISTRUST = 256;
 
 /** Makes requests, one at a time. */
@@ -125,9 +125,11 @@ export class Scheduler {
     }
   }
 
-  /** A peer turned out not to answer in order. */
+  /** A peer turned out not to answer in order: for a while, and longer each time, nothing is made to depend on that. */
   distrust(peer: PeerMachine): void {
-    peer.distrust = DISTRUST;
+    if (peer.distrust > 0) return;
+    peer.distrust = DISTRUST * 2 ** peer.distrusts;
+    peer.distrusts++;
   }
 
   #hasRoom(peer: PeerMachine): boolean {
@@ -307,12 +309,8 @@ export class Scheduler {
     }
     const question = forkJob.search.question;
     if (question === undefined) return false;
-    const end = Math.min(question.end, length);
-    const block = peer.blocks.firstSet(question.start);
-    if (block === -1 || block >= end) {
-      peer.want(question.start);
-      return false;
-    }
+    const block = this.#host.forks.blockToAsk(forkJob, question, peer);
+    if (block === undefined) return false;
     this.#ask(peer, { fork, forkJob, hash: { index: 2 * block, nodes: question.nodes } });
     return true;
   }

@@ -175,6 +175,14 @@ test("a log that has another history in the target stays as it is there", async 
   assert.deepEqual(lengths.sort((a, b) => a - b), [2, 3, 4, 46]);
 });
 
+test("a log that is known not to be trusted is so in the target as well", async () => {
+  const [source, target] = [await someStore(), new MemoryStore()];
+  await copyStore(source, target, { crypto });
+  await tamper(source, 46, async (writer, log) => writer.setAuth({ ...(await log.auth())!, flags: 1 }));
+  await copyStore(source, target, { crypto });
+  await assertSame(source, target);
+});
+
 test("a store with another primary key keeps it", async () => {
   const [source, target] = [await someStore(), new MemoryStore()];
   target.write(new WriteBatch().setRecord("primaryKey", new Uint8Array(32)).setRecord("mine", text("a")));

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { createWasmProvider } from "../../core/crypto/provider_js.ts";
 import { Bitfield } from "../../core/log/bitfield.ts";
+import { codecOf, decodeBlock } from "../../core/block_coding.ts";
 import { BlockCipher } from "../../core/log/encryption.ts";
 import { createManifest, manifest, manifestKey } from "../../core/log/manifest.ts";
 import { EMPTY_TREE, TreeBatch, type TreeNode } from "../../core/log/merkle_tree.ts";
@@ -203,4 +204,13 @@ export const targets: readonly FuzzTarget[] = [
     },
   },
   { name: "Bitfield", seeds: [Uint8Array.of(0, 0, 255, 1, 9, 100, 0, 50, 60), bytes(30, 7)], run: playBits },
+  {
+    name: "decodeBlock",
+    covers: ["codecOf"],
+    seeds: [new TextEncoder().encode(`{"a":1}`), new TextEncoder().encode(`"text"`)],
+    run(input: Uint8Array): void {
+      for (const encoding of ["json", "utf-8", "binary"] as const) decodeBlock(codecOf(encoding), input, 3);
+    },
+    expected: (error) => error instanceof ProtocolError && error.code === "DECODING_ERROR",
+  },
 ];

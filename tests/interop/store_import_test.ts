@@ -1,10 +1,11 @@
 /**
- * Directories of corestore 7, as it writes them, read and imported:
+ * Stores as corestore 6 and 7 write them, read and imported, and exported again:
  *
- *     corestore 7 --folder--> V11Store --copyStore--> MemoryStore, SQLite --> Corestore (names, appends)
+ *     corestore 7 --directory--> V11Store --copyStore--> MemoryStore, SQLite --> Corestore (names, appends)
+ *     corestore 6 --folder--> V10Store --copyStore--> MemoryStore --copyStore--> V10Store --folder--> corestore 6
  */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import {
   type CopyReport,
@@ -18,8 +19,10 @@ import {
   FaultyStore,
   MemoryStore,
   openSqliteStore,
+  openV10Store,
   openV11Store,
   type Store,
+  WriteBatch,
 } from "../../core/storage/mod.ts";
 import { fromHex } from "../../encoding/text.ts";
 import { test } from "../harness.ts";
@@ -154,6 +157,47 @@ test("logs that are copied one by one bring no primary key, and are passed over 
     assert.equal(again!.verdict, "present");
   });
 }, { skip });
+
+test("a corestore 6 is imported as it is, and exported so that corestore 6 goes on with it", async () => {
+  await withCorestore("6", async (path, facts, folder) => {
+    const before = bytesBelow(path);
+    await using target = new MemoryStore();
+    {
+      await using source = await openV10Store(path, { readOnly: true });
+      for await (const { problem } of verifyStore(source, { crypto })) assert.equal(problem, undefined);
+      assert.deepEqual(verdicts(await copyStore(source, target, { crypto })), ["copied"]);
+      await checkFacts(crypto, target, facts);
+      assert.deepEqual(verdicts(await copyStore(source, target, { crypto })), ["present"]);
+      const batch = new WriteBatch();
+      batch.log(await source.open(new Uint8Array(32))).setUserData("a", Uint8Array.of(1));
+      await assert.rejects(async () => await source.write(batch), { code: "NOT_SUPPORTED" });
+    }
+    assert.deepEqual(bytesBelow(path), before, "the source was written to");
+    const exported = join(folder, "exported");
+    {
+      await using v10 = await openV10Store(exported);
+      assert.deepEqual(verdicts(await copyStore(target, v10, { crypto })), ["copied"]);
+    }
+    const read = makeCorestore("read-6", exported, facts.logs.map(({ key }) => key));
+    assert.deepEqual(read, facts);
+    await using again = await openV10Store(exported);
+    for await (const { problem } of verifyStore(again, { crypto })) assert.equal(problem, undefined);
+    const { logs } = await copyStore(again, target, { crypto });
+    assert.equal(
+      logs.reduce((sum, { blocks }) => sum + blocks, 0),
+      1,
+      "what corestore 6 has appended comes back",
+    );
+  });
+}, { skip });
+
+/** All files below a folder. */
+function bytesBelow(path: string): Record<string, string> {
+  const names = (readdirSync(path, { recursive: true }) as string[]).filter((name) =>
+    statSync(join(path, name)).isFile()
+  );
+  return Object.fromEntries(names.map((name) => [name, readFileSync(join(path, name)).toString("base64")]));
+}
 
 function filesOf(path: string): Record<string, string> {
   const names = readdirSync(join(path, "db")).sort();

@@ -39,9 +39,9 @@ export interface StoreFacts {
   readonly logs: readonly LogFacts[];
 }
 
-/** Has the reference make the store of a scenario in `folder`. */
-export function makeCorestore(scenario: string, folder: string): StoreFacts {
-  const { stdout, status } = spawnSync("node", [fileURLToPath(peer), scenario, folder], {
+/** Has the reference make the store of a scenario in `folder`, or read there the logs of `keys`. */
+export function makeCorestore(scenario: string, folder: string, keys: readonly string[] = []): StoreFacts {
+  const { stdout, status } = spawnSync("node", [fileURLToPath(peer), scenario, folder, ...keys], {
     encoding: "utf8",
     maxBuffer: 2 ** 24,
     stdio: ["ignore", "pipe", "inherit"],

@@ -286,3 +286,35 @@ test("hostile: a refusal of a block says nothing of what else was asked with it"
   assert.ok(asked.length < 60, `${asked.length} questions`);
   assert.ok(asked.some(({ upgrade, block }) => upgrade && !block), "it is still asked for its length");
 });
+
+test("hostile: a peer that answers in another order is not blamed, and everything comes", async () => {
+  const world = new World();
+  const writer = world.writer();
+  writer.log.append(blocksOf(500));
+  const reader = world.reader(writer);
+  const stranger = new Stranger(world, reader);
+  const waiting: LogRequest[] = [];
+  stranger.onHeard = ({ kind, message }) => {
+    if (kind === "request") waiting.push(message);
+    if (kind === "cancel") waiting.splice(waiting.findIndex(({ id }) => id === message), 1);
+  };
+  await world.run();
+  stranger.sync({ length: 500 });
+  stranger.say("range", { isDrop: false, start: 0, length: 500 });
+  const range = reader.replicator.requestRange({ start: 0, end: 500, isLinear: true });
+  let rounds = 0;
+  for (let isOver = false; !isOver; rounds++) {
+    void range.done().then(() => isOver = true);
+    await world.run(10);
+    for (const request of waiting.splice(0).toReversed()) {
+      const manifest = request.manifest ? writer.log.verifier!.manifest : undefined;
+      stranger.say("data", { request: request.id, ...(await writer.log.prove(request))!, manifest });
+    }
+    assert.ok(rounds < 100, `${reader.log.blocks.size} blocks after ${rounds} rounds`);
+    await world.run(10);
+  }
+  assert.equal(reader.log.contiguousLength, 500);
+  assert.deepEqual(reader.events, ["add"]);
+  const { received } = reader.replicator.peers[0]!.stats.messages.data;
+  assert.ok(received < 900, `${received} answers for 500 blocks`);
+});

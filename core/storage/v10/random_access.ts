@@ -16,6 +16,11 @@ export interface V10StoreOptions {
   readonly durability?: Durability;
   /** Whether a folder that is not there is made; true by default. */
   readonly create?: boolean;
+  /**
+   * Whether nothing in the folder is changed, not even by a lock: for importing it. Nobody may write to it meanwhile. False by
+   * default.
+   */
+  readonly readOnly?: boolean;
   /** How the folder is laid out. By default as it is found, and logs in `cores/` where nothing is found. */
   readonly layout?: V10Layout;
   /** Most files that are open at the same time, 256 by default; a log in use has up to five. */
@@ -47,14 +52,15 @@ const DEFAULT_MAX_OPEN_FILES = 256;
  * ```
  */
 export async function openV10Store(path: string, options: V10StoreOptions = {}): Promise<V10Store> {
-  const { durability = "full", create = true, maxOpenFiles = DEFAULT_MAX_OPEN_FILES } = options;
+  const { durability = "full", readOnly = false, create = !readOnly, maxOpenFiles = DEFAULT_MAX_OPEN_FILES } =
+    options;
   const fs = await import("node:fs");
   if (!create && !fs.existsSync(path)) {
     throw new StorageError("STORE_UNKNOWN", `There is no folder ${path}: name another one, or create it`);
   }
   const crypto = options.crypto ?? await loadCryptoProvider();
-  run(path, "WRITE_FAILED", () => fs.mkdirSync(path, { recursive: true }));
-  const unlock = await lock(path);
+  if (create) run(path, "WRITE_FAILED", () => fs.mkdirSync(path, { recursive: true }));
+  const unlock = readOnly ? () => {} : await lock(path);
   try {
     const isSingle = fs.existsSync(`${path}/oplog`);
     const isUsed = isSingle || fs.existsSync(`${path}/cores`);
@@ -66,11 +72,16 @@ export async function openV10Store(path: string, options: V10StoreOptions = {}):
       }, not as was asked`;
       throw new StorageError("STORE_UNKNOWN", text);
     }
-    const folder = new HostFolder(fs, path, maxOpenFiles, durability !== "none", unlock);
+    const folder = new HostFolder({
+      fs,
+      path,
+      maxOpenFiles,
+      mustSync: durability !== "none",
+      readOnly,
+      unlock,
+    });
     return new V10Store({
-      folder,
-      crypto,
-      durability,
+      ...{ folder, crypto, durability, isReadOnly: readOnly },
       layout: options.layout ?? (isSingle ? "single" : "corestore"),
     });
   } catch (error) {
@@ -128,22 +139,35 @@ function run<T>(path: string, otherwise: ErrorCode, work: () => T): T {
 
 const isMissing = (error: unknown) => (error as { code?: unknown }).code === "ENOENT";
 
+/** What a folder of the host is made of. */
+interface HostFolderParts {
+  readonly fs: FileSystem;
+  readonly path: string;
+  readonly maxOpenFiles: number;
+  readonly mustSync: boolean;
+  readonly readOnly: boolean;
+  readonly unlock: () => void;
+}
+
 /** A folder of the host. */
 class HostFolder implements FileFolder {
   readonly fs: FileSystem;
   readonly path: string;
   /** Whether what is written is to be safe before its file is closed. */
   readonly mustSync: boolean;
+  /** Whether nothing is written. */
+  readonly readOnly: boolean;
   /** Files that are open, the one that was used last at the end. */
   readonly #open = new Set<HostFile>();
   readonly #maxOpen: number;
   readonly #unlock: () => void;
 
-  constructor(fs: FileSystem, path: string, maxOpen: number, mustSync: boolean, unlock: () => void) {
+  constructor({ fs, path, maxOpenFiles, mustSync, readOnly, unlock }: HostFolderParts) {
     this.fs = fs;
     this.path = path;
     this.mustSync = mustSync;
-    this.#maxOpen = maxOpen;
+    this.readOnly = readOnly;
+    this.#maxOpen = maxOpenFiles;
     this.#unlock = unlock;
   }
 
@@ -293,7 +317,7 @@ class HostFile implements RandomAccessFile {
 
   #openIt(mode: "r+" | "w"): number | undefined {
     try {
-      return this.#folder.fs.openSync(this.path, "r+");
+      return this.#folder.fs.openSync(this.path, this.#folder.readOnly ? "r" : "r+");
     } catch (error) {
       if (!isMissing(error)) throw toStorageError(error, this.path, "READ_FAILED");
       if (mode === "r+") return undefined;

@@ -37,6 +37,8 @@ export interface V10StoreConfig {
   readonly durability: Durability;
   /** How the folder is laid out. */
   readonly layout: V10Layout;
+  /** Whether nothing is written; false by default. */
+  readonly isReadOnly?: boolean | undefined;
 }
 
 const PRIMARY_KEY_FILE = "primary-key";
@@ -171,7 +173,7 @@ export class V10Store implements Store {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     try {
-      if (this.#failure === undefined) await this.sync();
+      if (this.#config.isReadOnly !== true && this.#failure === undefined) await this.sync();
       else await this.#lane.catch(() => {});
     } finally {
       if (!this.#isClosed) this.#config.folder.close();
@@ -343,6 +345,12 @@ export class V10Store implements Store {
 
   #checkWritable(): void {
     this.#checkOpen();
+    if (this.#config.isReadOnly === true) {
+      throw new StorageError(
+        "NOT_SUPPORTED",
+        "The store was opened for reading: open it otherwise to write to it",
+      );
+    }
     if (this.#failure === undefined) return;
     const text = `The store takes no more batches since it failed: ${this.#failure.message}. Open it again`;
     throw new StorageError(this.#failure.code, text, { cause: this.#failure });

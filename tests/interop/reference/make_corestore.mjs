@@ -1,7 +1,7 @@
 /**
  * Makes a corestore of either generation in a folder, and prints what is in it as JSON: what an import of it must find.
  *
- *   node make_corestore.mjs SCENARIO FOLDER
+ *   node make_corestore.mjs SCENARIO FOLDER [KEY...]
  */
 import { createHash } from "node:crypto";
 import { Buffer } from "node:buffer";
@@ -10,7 +10,7 @@ import Corestore6 from "corestore-6";
 import Hypercore from "hypercore";
 import Storage from "hypercore-storage";
 
-const [scenario, folder] = process.argv.slice(2);
+const [scenario, folder, ...keys] = process.argv.slice(2);
 
 const block = (i, size = 20) => Buffer.alloc(size, `block ${i} `);
 const blocks = (from, to, size) => Array.from({ length: to - from }, (_, i) => block(from + i, size));
@@ -27,7 +27,7 @@ async function describe(core, isOld) {
   const held = [];
   for (let i = 0; i < core.length; i++) {
     if (!await core.has(i)) continue;
-    const value = await core.get(i, isOld ? { decrypt: false, wait: false } : { raw: true, wait: false });
+    const value = isOld ? await core.core.blocks.get(i) : await core.get(i, { raw: true, wait: false });
     hash.update(`${i}:${value.length}:`).update(value);
     held.push(i);
   }
@@ -114,6 +114,19 @@ async function compatLog(store, count) {
 const nothing = { close: async () => {} };
 
 const scenarios = {
+  /** Opens a folder of corestore 6 that others have made, reads all of it, and appends to one log. */
+  async "read-6"() {
+    const store = new Corestore6(folder);
+    await store.ready();
+    const cores = [];
+    for (const key of keys) {
+      const core = store.get({ key: Buffer.from(key, "hex") });
+      await core.ready();
+      cores.push(core);
+    }
+    const longest = cores.reduce((a, b) => b.writable && b.length > a.length ? b : a);
+    return { store, cores, isOld: true, close: () => longest.session().append("of corestore 6") };
+  },
   async "6"() {
     const store = new Corestore6(folder);
     return { store, isOld: true, ...await make(store, true) };
@@ -183,6 +196,6 @@ const { store, cores, isOld = false, close } = await scenarios[scenario]();
 const logs = [];
 for (const core of cores) logs.push(await describe(core, isOld));
 const primaryKey = store.primaryKey.toString("hex");
-await store.close();
 await close();
+await store.close();
 console.log(JSON.stringify({ primaryKey, logs }));
