@@ -2,14 +2,21 @@
  * `hypha log cat` and `tail`: the blocks of a log, from the store or from peers, on standard output.
  */
 import process from "node:process";
+import { setImmediate } from "node:timers";
 import type { Hypercore } from "../core/hypercore.ts";
 import { abortable } from "../core/runtime/async.ts";
 import { ConnectError, HyphaError, ProtocolError } from "../core/runtime/errors.ts";
-import { toHex } from "../encoding/mod.ts";
+import { concat, toHex } from "../encoding/mod.ts";
 import { checkLogNetwork, LogNetwork, type LogNetworkOptions } from "./log_network.ts";
 import { LogStore, parseWhich, type StoreOptions, type Which } from "./log_store.ts";
 import { UsageError } from "./options.ts";
 import { printable, type Reporter } from "./reporter.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+const NEWLINE = Uint8Array.of(10);
+/** Bytes that wait for standard output before reading does. */
+const MAX_WAITING_BYTES = 65_536;
 
 /** What both are told. */
 export interface ReadOptions extends LogNetworkOptions, StoreOptions {
@@ -149,6 +156,7 @@ async function printRange(
   for await (const value of reader.createReadStream({ start: at, end: stop, signal })) {
     await print(at++, value, options, reporter);
   }
+  await output.drained();
   if (at < stop) {
     throw new HyphaError(
       "BLOCK_NOT_AVAILABLE",
@@ -203,6 +211,7 @@ function contradiction(): ProtocolError {
   );
 }
 
+/** Prints a block; resolves when more may come. */
 async function print(
   index: number,
   value: Uint8Array,
@@ -215,10 +224,10 @@ async function print(
     reporter.report({ event: "block", index, bytes: value.length, ...content });
     return;
   }
+  if (raw === true) return await output.write(value);
   // A terminal must not obey what strangers wrote.
-  const line = process.stdout.isTTY && raw !== true ? printable(new TextDecoder().decode(value)) : value;
-  await write(line);
-  if (raw !== true) await write("\n");
+  const line = process.stdout.isTTY ? encoder.encode(printable(decoder.decode(value))) : value;
+  await output.write(line, NEWLINE);
 }
 
 function textOf(value: Uint8Array): string | undefined {
@@ -229,8 +238,37 @@ function textOf(value: Uint8Array): string | undefined {
   }
 }
 
-function write(chunk: Uint8Array | string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    process.stdout.write(chunk, (error) => error == null ? resolve() : reject(error));
-  });
+/** Standard output, which takes what comes within a turn at once. That nobody reads it interrupts the command. */
+class Output {
+  #chunks: Uint8Array[] = [];
+  #bytes = 0;
+  #flushing: Promise<void> | undefined;
+
+  /** Writes bytes, which are then its own; resolves when there is room for more. */
+  async write(...chunks: Uint8Array[]): Promise<void> {
+    for (const chunk of chunks) {
+      this.#chunks.push(chunk);
+      this.#bytes += chunk.length;
+    }
+    this.#flushing ??= this.#flush();
+    if (this.#bytes > MAX_WAITING_BYTES) await this.#flushing;
+  }
+
+  /** Resolves when all is written. */
+  async drained(): Promise<void> {
+    await this.#flushing;
+  }
+
+  async #flush(): Promise<void> {
+    await new Promise<void>((resolve) => void setImmediate(resolve));
+    while (this.#chunks.length > 0) {
+      const chunk = concat(this.#chunks);
+      this.#chunks = [];
+      this.#bytes = 0;
+      await new Promise<void>((resolve) => process.stdout.write(chunk, () => resolve()));
+    }
+    this.#flushing = undefined;
+  }
 }
+
+const output = new Output();

@@ -2,10 +2,13 @@
 import type { LogView } from "./log_views.ts";
 import { checkBlockRange } from "./session_checks.ts";
 
-/** Bytes that are read from the store at once. */
-const READ_BYTES = 256 * 1024;
-/** Blocks that are asked of peers ahead of the reader, so that it does not wait a round trip for each. */
-const AHEAD = 64;
+/** Blocks that follow each other are read from the store at once if they are as many, and as far as they have as many bytes. */
+const [RUN_BLOCKS, READ_BYTES] = [16, 256 * 1024];
+/**
+ * Blocks that are asked of peers ahead of the reader, so that it does not wait a round trip for each: few at first, for those who
+ * soon stop, and twice as many each time the reader goes on, up to as many as have so many bytes.
+ */
+const [MIN_AHEAD, MAX_AHEAD, MAX_AHEAD_BYTES] = [64, 4096, 8 * 1024 * 1024];
 
 /** Which blocks are read, and how. */
 export interface ReadStreamOptions {
@@ -56,30 +59,76 @@ async function* readForwards<T>(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<T, void> {
   const { view } = source;
+  using ahead = new ReadAhead(source, end);
   for (let at = start; at < end;) {
     signal?.throwIfAborted();
     if (at >= view.tree.length && end === Infinity) {
       await source.changed(signal);
       continue;
     }
-    const stored = await view.readBlocks(at, Math.min(end, view.tree.length), READ_BYTES);
-    if (stored[0]?.index === at) {
+    const known = Math.min(end, view.tree.length);
+    const runEnd = await endOfRun(view, at, known);
+    if (runEnd > at) {
+      const stored = await view.readBlocks(at, runEnd, READ_BYTES);
+      ahead.goOn(at + stored.length);
+      const isThere = stored[0]?.index === at;
       for (const { index, value } of stored) {
         if (index !== at) break;
         yield source.decodeStored(index, value);
         at++;
       }
-      continue;
+      if (isThere) continue;
     }
-    const stop = source.prefetch(at, Math.min(end, at + AHEAD, Math.max(view.tree.length, at + 1)));
-    try {
-      const value = await source.get(at, { signal });
-      if (value === undefined) return;
-      yield value;
-      at++;
-    } finally {
-      stop();
-    }
+    ahead.ask(at);
+    const value = await source.get(at, { signal });
+    if (value === undefined) return;
+    yield value;
+    at++;
+  }
+}
+
+/** The block behind a run of blocks at hand that begins at `at`; `at` itself if it is too short to be read at once. */
+async function endOfRun(view: LogView, at: number, end: number): Promise<number> {
+  const { contiguousLength } = view;
+  if (contiguousLength >= Math.min(end, at + RUN_BLOCKS)) return Math.min(end, contiguousLength);
+  const stop = at + RUN_BLOCKS;
+  return stop <= end && await view.has(at, stop) ? stop : at;
+}
+
+/** Asks peers for blocks ahead of a reader. */
+class ReadAhead<T> implements Disposable {
+  readonly #source: BlockSource<T>;
+  readonly #end: number;
+  #size = MIN_AHEAD;
+  #until = -1;
+  #stop = () => {};
+
+  /** Nothing before the first block that is not at hand, and never from `end` on. */
+  constructor(source: BlockSource<T>, end: number) {
+    this.#source = source;
+    this.#end = end;
+  }
+
+  /** The reader lacks the block `at`. */
+  ask(at: number): void {
+    if (at + this.#size / 4 < this.#until) return;
+    const { tree: { length, byteLength } } = this.#source.view;
+    const until = Math.min(this.#end, at + this.#size, Math.max(length, at + 1));
+    if (until <= this.#until) return;
+    const stop = this.#source.prefetch(at, until);
+    this.#stop();
+    [this.#stop, this.#until] = [stop, until];
+    const most = Math.max(MIN_AHEAD, Math.min(MAX_AHEAD, MAX_AHEAD_BYTES * length / Math.max(1, byteLength)));
+    this.#size = Math.min(2 * this.#size, most);
+  }
+
+  /** The reader will soon be at the block `at`, which may be at hand. */
+  goOn(at: number): void {
+    if (this.#until !== -1 && at < this.#end && at < this.#source.view.tree.length) this.ask(at);
+  }
+
+  [Symbol.dispose](): void {
+    this.#stop();
   }
 }
 

@@ -156,6 +156,7 @@ function* keysInOrder(values: ReadonlyMap<number, unknown>, start: number, end: 
     if (values.has(index)) yield index;
     else misses++;
   }
+  if (index >= end) return;
   const rest = [...values.keys()].filter((key) => key >= index && key < end);
   yield* rest.toSorted((a, b) => a - b);
 }
