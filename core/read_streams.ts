@@ -91,8 +91,8 @@ async function* readForwards<T>(
 async function endOfRun(view: LogView, at: number, end: number): Promise<number> {
   const { contiguousLength } = view;
   if (contiguousLength >= Math.min(end, at + RUN_BLOCKS)) return Math.min(end, contiguousLength);
-  const stop = at + RUN_BLOCKS;
-  return stop <= end && await view.has(at, stop) ? stop : at;
+  const stop = Math.min(end, at + RUN_BLOCKS);
+  return stop > at && await view.has(at, stop) ? stop : at;
 }
 
 /** Asks peers for blocks ahead of a reader. */
