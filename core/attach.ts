@@ -10,5 +10,6 @@ export type ReplicationStream = Connection | { readonly mux: Mux; readonly sessi
 export function channelsOf(stream: ReplicationStream): { readonly mux: Mux; readonly session: PeerSession } {
   if (!(stream instanceof Connection)) return stream;
   const { mux, isInitiator, handshakeHash, remotePublicKey } = stream;
-  return { mux, session: { isInitiator, handshakeHash, remotePublicKey } };
+  const roundTripMs = () => stream.roundTripMs;
+  return { mux, session: { isInitiator, handshakeHash, remotePublicKey, roundTripMs } };
 }

@@ -11,6 +11,7 @@ import type {
 } from "./hypercore_options.ts";
 import { HypercoreReader, stateOf } from "./hypercore_reader.ts";
 import type { Appended } from "./log/append_queue.ts";
+import { Bitfield } from "./log/bitfield.ts";
 import { commitDraft } from "./log/draft.ts";
 import type { Applied } from "./log/log_state.ts";
 import { missingNodes } from "./log/merkle_tree.ts";
@@ -142,6 +143,43 @@ export class Hypercore<T = Uint8Array> extends HypercoreReader<T> implements Asy
     return { blocks: await this.#state.branch.clear(start, Math.min(end, Math.max(start, this.length))) };
   }
 
+  /** Begins to mark the blocks that this session, and sessions made of it from now on, read: {@linkcode sweep} drops the others. */
+  startMarking(): void {
+    this.#state.marks = new Bitfield();
+  }
+
+  /** Marks a block, or all from `start` up to but without `end`, without reading them. */
+  markBlock(start: number, end: number = start + 1): void {
+    checkBlockRange(start, end);
+    (this.#state.marks ??= new Bitfield()).setRange(start, end, true);
+  }
+
+  /** Forgets all marks, and marks no more. */
+  clearMarkings(): void {
+    this.#state.marks = undefined;
+  }
+
+  /**
+   * Drops all blocks that are not marked from the store, and ends marking. Tells how many there were.
+   *
+   * @throws {TypeError} if nothing was marked: all would be dropped.
+   */
+  async sweep(): Promise<{ readonly blocks: number }> {
+    const { marks, branch } = this.#state;
+    if (marks === undefined || marks.firstSet(0) === -1) {
+      throw new TypeError("Mark the blocks that are to stay first");
+    }
+    let blocks = 0;
+    for (let at = 0; at < branch.length;) {
+      const next = marks.firstSet(at);
+      const end = next === -1 ? branch.length : Math.min(next, branch.length);
+      if (at < end) blocks += await branch.clear(at, end);
+      at = next === -1 ? branch.length : marks.firstUnset(next);
+    }
+    this.clearMarkings();
+    return { blocks };
+  }
+
   /**
    * Appends to this log what a branch of it has behind its end, up to `length` if given.
    *
@@ -192,6 +230,19 @@ export class Hypercore<T = Uint8Array> extends HypercoreReader<T> implements Asy
   /** Proves what is asked for; undefined if not all of it is at hand. @throws {ProtocolError} for what nobody can prove. */
   async proof(request: ProofRequest): Promise<Proof | undefined> {
     return await this.#state.log.state.prove(request);
+  }
+
+  /**
+   * Checks a proof from the start of the log by itself, whatever is known here, and takes nothing of it.
+   *
+   * @returns the fork, length and tree hash that were signed.
+   * @throws {ProtocolError} if it proves nothing.
+   */
+  verifyFullyRemote(
+    proof: Proof,
+  ): { readonly fork: number; readonly length: number; readonly treeHash: Uint8Array } {
+    const { tree } = this.#state.log.state.verifyFromStart(proof);
+    return { fork: tree.fork, length: tree.length, treeHash: tree.hash() };
   }
 
   /** Checks a proof, and takes what it proves. @throws {ProtocolError} if it proves nothing. */

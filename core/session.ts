@@ -10,6 +10,7 @@ import type {
 } from "./hypercore_options.ts";
 import type { EncryptionProvider } from "./hypercore_options.ts";
 import type { AppendOptions } from "./log/append_queue.ts";
+import type { Bitfield } from "./log/bitfield.ts";
 import type { LogBranch } from "./log/log_branch.ts";
 import { LogState } from "./log/log_state.ts";
 import { LiveView, type LogView, SnapshotView } from "./log_views.ts";
@@ -42,6 +43,8 @@ export class Session<T> {
   readonly codec: Codec<T> | undefined;
   /** What it waits for from peers. */
   readonly requests: Requests;
+  /** Which blocks were read since it began to mark them; undefined if it does not. */
+  marks: Bitfield | undefined;
   /** What encrypts blocks. */
   encryption: EncryptionProvider | undefined;
   /** Who signs, if not the writer of the log. */
@@ -71,6 +74,7 @@ export class Session<T> {
     const all = { wait, writable, timeoutMs, ...definedOf(options) };
     const session = new Session<T>(log, all, await openPlace(log, all, parent));
     session.keyPair ??= parent?.keyPair;
+    session.marks = parent?.marks;
     session.setEncryption(options.encryption ?? parent?.encryption ?? log.state.encryptionKey);
     return session;
   }
@@ -121,6 +125,7 @@ export class Session<T> {
   async stored(index: number, options: GetOptions<unknown>): Promise<Uint8Array | undefined> {
     checkBlockIndex(index);
     this.checkOpen();
+    this.marks?.set(index, true);
     let stored = this.view.readBlock(index);
     if (stored instanceof Promise) stored = await stored;
     if (stored !== undefined || !this.mayWait(options)) return stored;

@@ -17,7 +17,7 @@ import { type Manifest, manifest as manifestCodec } from "./manifest.ts";
 import { type TreeBatch, type TreeState, truncateTree } from "./merkle_tree.ts";
 import { type Proof, proofOf, type ProofRequest, type ProofWithoutValue, type SignedTree } from "./proof.ts";
 import { Verifier } from "./verifier.ts";
-import { checkKnown, type VerifiedProof, verifyAgainst } from "./verify_proof.ts";
+import { checkKnown, type VerifiedProof, verifyAgainst, verifyFromStart } from "./verify_proof.ts";
 
 /** The log must not be trusted or served any more: its signers have signed two that differ. */
 const FROZEN = 1;
@@ -197,6 +197,12 @@ export class LogState extends LogBranch {
     return checked.then(() =>
       this.isLocked || this.tree !== known ? this.apply(proof) : this.#accept(verifier, proven)
     );
+  }
+
+  /** Checks a proof from the start of the log by itself, and takes nothing. @throws {ProtocolError} as `verifyFromStart`. */
+  verifyFromStart(proof: Proof): VerifiedProof {
+    const verifier = this.#verifier ?? this.#verifierOf(proof.manifest);
+    return verifyFromStart(this.runtime.crypto, verifier, proof);
   }
 
   /** Begins to find out how much stays of this log if it becomes what `proof` proved from its start. */

@@ -33,7 +33,7 @@ export interface WindowOptions {
   /** Least and most requests. */
   readonly inFlightRange: readonly [min: number, max: number];
   /** The round trip to the peer in milliseconds, if the connection knows it. */
-  readonly roundTripMs: (() => number) | undefined;
+  readonly roundTripMs: (() => number | undefined) | undefined;
 }
 
 /** The requests to one peer. An id is never used twice, so an answer that comes late cannot be taken for another. */

@@ -11,7 +11,7 @@ export interface PeerSession {
   /** The identity of the peer, 32 bytes. */
   readonly remotePublicKey: Uint8Array;
   /** The round trip in milliseconds, if the connection knows it. */
-  roundTripMs?(): number;
+  roundTripMs?(): number | undefined;
 }
 
 /** How much was exchanged with a peer. */

@@ -131,6 +131,11 @@ export class Connection implements AsyncIterable<Uint8Array>, AsyncDisposable {
     this.#stream.provePath();
   }
 
+  /** The round trip to the peer in milliseconds, if the transport knows it. */
+  get roundTripMs(): number | undefined {
+    return this.#stream.roundTripMs;
+  }
+
   /** Whether this side began the handshake. */
   get isInitiator(): boolean {
     return this.#stream.isInitiator;

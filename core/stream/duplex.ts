@@ -36,6 +36,8 @@ export interface UnorderedMessages {
 export interface Duplex {
   /** Whether a `write` is one message at the other side (`message`) or just more bytes (`bytes`). */
   readonly framing: "message" | "bytes";
+  /** The round trip to the other side in milliseconds, if the pipe knows it. */
+  readonly roundTripMs?: number | undefined;
   /** Present if the pipe carries unordered messages too. */
   readonly unordered?: UnorderedMessages;
   /** Connects the upper end; once. What came before waits, in a bounded buffer, and is delivered during this call. */

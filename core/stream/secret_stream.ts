@@ -102,6 +102,11 @@ export class SecretStream implements Duplex {
     if (lower.unordered !== undefined) this.unordered = new SecretUnordered(lower.unordered, runtime);
   }
 
+  /** The round trip to the peer in milliseconds, if the pipe below knows it. */
+  get roundTripMs(): number | undefined {
+    return this.#lower.roundTripMs;
+  }
+
   /** Whether this side spoke first. */
   get isInitiator(): boolean {
     return this.#config.isInitiator;

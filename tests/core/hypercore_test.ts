@@ -264,3 +264,32 @@ test("applications talk along with a log, and see how far their peers are", asyn
   await Promise.all([writer.close(), reader.close()]);
   cutLink();
 });
+
+test("what was not read since marking began is swept", async () => {
+  const core = await open();
+  await core.append(["a", "b", "c", "d", "e"]);
+  await assert.rejects(core.sweep(), TypeError);
+  core.startMarking();
+  const session = await core.session();
+  await core.get(1);
+  await session.get(3);
+  core.markBlock(4);
+  assert.deepEqual(await core.sweep(), { blocks: 2 });
+  const held = await Promise.all([0, 1, 2, 3, 4].map((index) => core.has(index)));
+  assert.deepEqual(held, [false, true, false, true, true]);
+  await core.close();
+});
+
+test("a proof from the start is checked by itself", async () => {
+  const writer = await open();
+  await writer.append(["a", "b", "c"]);
+  const stranger = await open({ key: writer.key });
+  const proof = { ...(await writer.proof({ upgrade: { start: 0, length: 3 } }))!, manifest: writer.manifest };
+  const { length, treeHash } = stranger.verifyFullyRemote(proof);
+  assert.equal(length, 3);
+  assert.deepEqual(treeHash, await writer.treeHash());
+  assert.equal(stranger.length, 0, "nothing was taken");
+  const forged = { ...proof, upgrade: { ...proof.upgrade!, length: 2 } };
+  assert.throws(() => stranger.verifyFullyRemote(forged), { name: "ProtocolError" });
+  await Promise.all([writer.close(), stranger.close()]);
+});

@@ -63,9 +63,7 @@ export class UdxStream implements Duplex, UnorderedMessages, DeadlineEntry {
   isAwake = false;
   /** UDX is a stream of bytes: writes merge and split. */
   readonly framing = "bytes";
-  /**
-   * Is told, at each timeout, that the peer has not answered for so many milliseconds, two seconds or more: the path may be dead.
-   */
+  /** Is told, at each timeout, for how many milliseconds the peer has not answered, two seconds or more: the path may be dead. */
   onSilence: ((ms: number) => void) | undefined;
   /** Unordered messages go beside the bytes. */
   readonly unordered: UnorderedMessages = this;
@@ -145,14 +143,16 @@ export class UdxStream implements Duplex, UnorderedMessages, DeadlineEntry {
     this.#machine.patienceMs = Math.max(ms, DEAD_AFTER_MS);
   }
 
+  /** The smoothed round trip; undefined before there was one. */
+  get roundTripMs(): number | undefined {
+    return this.#machine.rtt.smoothed || undefined;
+  }
+
   /** Figures of the moment. */
   get stats(): UdxStreamStats {
     const { counters, rtt, congestion, mtu, inFlight } = this.#machine;
     return {
-      ...counters,
-      rtt: rtt.smoothed,
-      mtu,
-      inFlight,
+      ...{ ...counters, rtt: rtt.smoothed, mtu, inFlight },
       congestionWindow: congestion.window,
       congestionMode: congestion.mode,
       bandwidth: congestion.bandwidth * mtu * 1000,
