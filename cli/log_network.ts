@@ -87,8 +87,8 @@ export class LogNetwork implements AsyncDisposable {
   }
 
   /** Resolves when whoever was to be found by now was dialed once. */
-  flush(): Promise<void> {
-    return this.#swarm.flush();
+  async flush(): Promise<void> {
+    await Promise.all([this.#node.joined, this.#swarm.flush()]);
   }
 
   /** Leaves. */

@@ -5,6 +5,7 @@ import { createReadStream } from "node:fs";
 import process from "node:process";
 import type { Hypercore } from "../core/hypercore.ts";
 import { abortable } from "../core/runtime/async.ts";
+import { HyphaError } from "../core/runtime/errors.ts";
 import { concat, toHex } from "../encoding/mod.ts";
 import { checkLogNetwork, LogNetwork, type LogNetworkOptions } from "./log_network.ts";
 import { LogStore, parseWhich, type StoreOptions } from "./log_store.ts";
@@ -69,6 +70,12 @@ export async function logAppend(
   if (options.live === true) checkLogNetwork(options, true);
   await using store = await LogStore.open(options, false);
   const core = await store.stored(which);
+  if (!core.writable) {
+    throw new HyphaError(
+      "SESSION_NOT_WRITABLE",
+      "This store does not write the log: only that can which made it",
+    );
+  }
   await using network = options.live === true
     ? await LogNetwork.open(store.logs, options, reporter, signal)
     : undefined;

@@ -53,6 +53,7 @@ export class CliNode implements AsyncDisposable {
   readonly #dht: Dht | undefined;
   readonly #mdns: MdnsDiscovery | undefined;
   readonly #failed = Promise.withResolvers<never>();
+  #joined: Promise<boolean> = Promise.resolve(false);
   /** To be closed, the last one first. */
   readonly #open: AsyncDisposable[] = [];
 
@@ -147,7 +148,7 @@ export class CliNode implements AsyncDisposable {
     this.#open.push(swarm);
     if (this.#dht !== undefined) {
       // Whoever is in the local network is found meanwhile.
-      joinNetwork(this.#dht, this.#options, this.#reporter, signal).catch(() => {});
+      this.#joined = joinNetwork(this.#dht, this.#options, this.#reporter, signal).catch(() => false);
     }
     return swarm;
   }
@@ -155,6 +156,11 @@ export class CliNode implements AsyncDisposable {
   /** Rejects if what goes on by itself cannot. */
   get failed(): Promise<never> {
     return this.#failed.promise;
+  }
+
+  /** Resolves when the DHT was looked at, and tells whether any node has answered. */
+  get joined(): Promise<boolean> {
+    return this.#joined;
   }
 
   /** Closes all that was opened. */

@@ -48,18 +48,26 @@ export async function* readBlocks<T>(
   const { view } = source;
   const end = options.end ?? (live ? Infinity : view.tree.length);
   checkBlockRange(start, end);
-  if (reverse) yield* readBackwards(source, start, Math.min(end, view.tree.length), signal);
-  else yield* readForwards(source, start, end, signal);
+  if (reverse) {
+    yield* readBackwards(source, start, Math.min(end, view.tree.length), signal);
+    return;
+  }
+  const ahead = new ReadAhead(source, end);
+  try {
+    yield* readForwards(source, start, end, ahead, signal);
+  } finally {
+    ahead.stop();
+  }
 }
 
 async function* readForwards<T>(
   source: BlockSource<T>,
   start: number,
   end: number,
+  ahead: ReadAhead<T>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<T, void> {
   const { view } = source;
-  using ahead = new ReadAhead(source, end);
   for (let at = start; at < end;) {
     signal?.throwIfAborted();
     if (at >= view.tree.length && end === Infinity) {
@@ -91,12 +99,12 @@ async function* readForwards<T>(
 async function endOfRun(view: LogView, at: number, end: number): Promise<number> {
   const { contiguousLength } = view;
   if (contiguousLength >= Math.min(end, at + RUN_BLOCKS)) return Math.min(end, contiguousLength);
-  const stop = at + RUN_BLOCKS;
-  return stop <= end && await view.has(at, stop) ? stop : at;
+  const stop = Math.min(end, at + RUN_BLOCKS);
+  return stop > at && await view.has(at, stop) ? stop : at;
 }
 
 /** Asks peers for blocks ahead of a reader. */
-class ReadAhead<T> implements Disposable {
+class ReadAhead<T> {
   readonly #source: BlockSource<T>;
   readonly #end: number;
   #size = MIN_AHEAD;
@@ -127,7 +135,8 @@ class ReadAhead<T> implements Disposable {
     if (this.#until !== -1 && at < this.#end && at < this.#source.view.tree.length) this.ask(at);
   }
 
-  [Symbol.dispose](): void {
+  /** Asks for nothing any more. */
+  stop(): void {
     this.#stop();
   }
 }

@@ -4,9 +4,12 @@
  */
 import {
   type Connection,
+  Corestore,
   Dialer,
   HyphaError,
   loadSystemRuntime,
+  MemoryStore,
+  type ReplicationPeer,
   udpNetwork,
   UdxTransport,
 } from "@hypha/hypha";
@@ -30,6 +33,24 @@ export async function greet(): Promise<string> {
   } catch (error) {
     return error instanceof HyphaError ? error.code : String(error);
   }
+}
+
+/** A log, and its peers. */
+export async function note(connection: Connection): Promise<string[]> {
+  const store = await Corestore.open(new MemoryStore());
+  const notes = await store.get<string>({ name: "notes", valueEncoding: "utf-8" });
+  notes.on("peer-add", ({ detail: { peer } }) => slow(peer));
+  store.replicate(connection);
+  await notes.append(["one", "two"]);
+  const draft = await notes.session({ name: "draft" });
+  await notes.commit(draft);
+  const all: string[] = [];
+  for await (const text of notes.createReadStream({ end: 2 })) all.push(text);
+  return [...all, await notes.get(0) ?? ""];
+}
+
+function slow(peer: ReplicationPeer): void {
+  peer.maxUploadBytesPerSecond = 1000;
 }
 
 /** A transport of one's own. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { test } from "../harness.ts";
-import { HyphaProcess, skip, withFolder, withNetwork } from "./hypha_process.ts";
+import { freePort, HyphaProcess, skip, withFolder, withNetwork } from "./hypha_process.ts";
 
 /** Commands of one test, which end with it. */
 class Commands implements AsyncDisposable {
@@ -62,6 +62,7 @@ test("what one seeds another reads, keeps, and seeds in its turn", async () => {
     assert.deepEqual(await commands.blocks("b", ["cat", key, "--start", "1"]), ["two", "three"]);
     const info = await commands.start("b", ["info", key]).report("info");
     assert.deepEqual([info.length, info.held, info.isWritable], [3, 2, false]);
+    assert.match((await commands.start("b", ["append", key], "four\n").ended).stdout, /SESSION_NOT_WRITABLE/);
 
     const second = commands.start("b", ["seed", key]);
     await second.output('"length":3,"held":3');
@@ -116,5 +117,16 @@ test("without any lookup a ticket is enough", async () => {
     const { code, stdout } = await commands.start("b", ["cat", key, "--peer", `${ticket}x`]).ended;
     assert.equal(code, 1);
     assert.match(stdout, /INVALID_ARGUMENT/);
+  });
+}, { skip });
+
+test("where no node of the DHT answers, that is said beside that nobody was found", async () => {
+  await withFolder(async (folder) => {
+    const network = ["--bootstrap", `127.0.0.1:${await freePort()}`, "--host", "127.0.0.1", "--json"];
+    await using commands = new Commands(folder, network);
+    const { code, reports } = await commands.start("a", ["cat", "y".repeat(52)]).ended;
+    assert.equal(code, 1);
+    const codes = reports.map((report) => "code" in report ? report.code : report.event);
+    assert.deepEqual(codes, ["TOO_FEW_NODES", "PEER_NOT_FOUND"]);
   });
 }, { skip });
