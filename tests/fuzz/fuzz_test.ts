@@ -112,7 +112,7 @@ test("fuzz: an input that takes far too long is a hang", () => {
 
 test("fuzz: an input that takes far too much memory is an allocation", () => {
   const held: Uint8Array[] = [];
-  const target = broken((first) => void (first > 127 && held.push(new Uint8Array(16 << 20))));
+  const target = broken((first) => void (first > 127 && held.push(new Uint8Array(128 << 20))));
   assert.equal(examine(target, Uint8Array.of(1)), undefined);
   assert.equal(examine(target, Uint8Array.of(255))?.kind, "allocation");
 });
