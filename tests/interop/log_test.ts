@@ -4,6 +4,7 @@
  *     Hypercore of ours  <-- secret stream over TCP on loopback -->  hypercore 10 or 11 in Node  <-- JSON lines
  */
 import assert from "node:assert/strict";
+import process from "node:process";
 import { raw } from "../../encoding/raw.ts";
 import { test } from "../harness.ts";
 import { assertSame, blocks, CASES, type Sides } from "./log_cases.ts";
@@ -43,6 +44,9 @@ for (const generation of GENERATIONS) {
 
 type Side = "ours" | 10 | 11;
 
+/** Lists of random operations for each crowd. */
+const SEEDS = process.env["HYPHA_LONG"] === "1" ? 6 : 2;
+
 /** Who writes and who reads, and what is done. */
 interface Crowd {
   readonly writer: Side;
@@ -71,7 +75,7 @@ for (const { writer, readers, isForking, isClearing = false } of CROWDS) {
     await using rig = new LogRig();
     const peerOf = (who: Side) => who === "ours" ? rig.add(new OurPeer()) : rig.theirs(who);
     const peers = [writer, ...readers].map(peerOf);
-    for (let seed = 0; seed < 6; seed++) {
+    for (let seed = 0; seed < SEEDS; seed++) {
       const plan = { seed, readers: readers.length, operations: 60, isForking, isClearing };
       const lost = await playAtRandom(plan, peers[0]!, peers.slice(1));
       if (writer === "ours") assert.equal(lost, 0, "a connection with ours was lost");
