@@ -81,6 +81,9 @@ export class Corestore extends TypedEventTarget<CorestoreEvents> implements Asyn
   readonly #options: CorestoreOptions;
   readonly #isRoot: boolean;
   readonly #children = new Set<Corestore>();
+  readonly #unobserve: () => void;
+  /** Lets the one that it was made of forget it. */
+  #onClosed = () => {};
   readonly #cores = new Set<Hypercore<never>>();
   #closed: Promise<void> | undefined;
 
@@ -91,7 +94,7 @@ export class Corestore extends TypedEventTarget<CorestoreEvents> implements Asyn
     this.#options = options;
     this.#isRoot = isRoot;
     this.ns = options.namespace ?? ROOT_NAMESPACE;
-    logs.observe({
+    this.#unobserve = logs.observe({
       onOpen: ({ state: { key, discoveryKey } }) => this.emit("core-open", { key, discoveryKey }),
     });
   }
@@ -175,6 +178,7 @@ export class Corestore extends TypedEventTarget<CorestoreEvents> implements Asyn
       ...options,
     }, false);
     this.#children.add(child);
+    child.#onClosed = () => void this.#children.delete(child);
     return child;
   }
 
@@ -261,6 +265,8 @@ export class Corestore extends TypedEventTarget<CorestoreEvents> implements Asyn
   }
 
   async #close(): Promise<void> {
+    this.#unobserve();
+    this.#onClosed();
     await Promise.all([...this.#children].map((child) => child.close()));
     await Promise.all([...this.#cores].map((core) => core.close()));
     if (!this.#isRoot) return;

@@ -14,7 +14,7 @@ import { type BranchParts, damaged } from "./branch_parts.ts";
 import { ForkSearch } from "./fork_search.ts";
 import { LogBranch } from "./log_branch.ts";
 import { type Manifest, manifest as manifestCodec } from "./manifest.ts";
-import { type TreeBatch, type TreeState, truncateTree } from "./merkle_tree.ts";
+import { type TreeBatch, truncateTree } from "./merkle_tree.ts";
 import { type Proof, proofOf, type ProofRequest, type ProofWithoutValue, type SignedTree } from "./proof.ts";
 import { Verifier } from "./verifier.ts";
 import { checkKnown, type VerifiedProof, verifyAgainst, verifyFromStart } from "./verify_proof.ts";
@@ -292,7 +292,7 @@ export class LogState extends LogBranch {
   }
 
   #signedTree(): SignedTree {
-    return { ...(this.tree as TreeState), signature: this.signature, prologue: this.#verifier?.prologue };
+    return { ...this.tree, signature: this.signature, prologue: this.#verifier?.prologue };
   }
 
   #notWritable(): HyphaError {

@@ -90,6 +90,10 @@ test("what was opened through a session of a store closes with it, and the rest 
   const other = await store.get({ name: "a" });
   await part.close();
   assert.deepEqual([mine.closed, other.closed], [true, false]);
+  const told: string[] = [];
+  part.on("core-open", ({ detail }) => told.push(hex(detail.key)));
+  await store.get({ name: "b" });
+  assert.deepEqual(told, [], "a closed one is told nothing more");
   await other.append("x");
   await store.close();
 });
