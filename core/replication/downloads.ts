@@ -27,8 +27,14 @@ export interface DownloadsHost {
   readonly isDownloading: boolean;
   /** Whether logs that were rewritten are followed. */
   readonly allowFork: boolean;
+  /** Whether the log is brought up to date without anybody asking for it. */
+  readonly eagerUpgrade: boolean;
   /** Whether blocks are welcome that were not asked for. */
   readonly allowPush: boolean;
+  /** Whether nothing is asked but what is forced. */
+  readonly pushOnly: boolean;
+  /** Whether the latest block comes along with news. */
+  readonly wantsLatestBlock: boolean;
   /** Whether more peers may turn up soon. */
   readonly mayFindPeers: boolean;
   /** Something is to be done at the end of the turn. */
@@ -45,6 +51,8 @@ export interface DownloadsHost {
 export interface BlockRequestOptions {
   /** More than 0, 1 by default, is answered by peers before all that is 0. */
   readonly priority?: number | undefined;
+  /** Whether it is asked for even if nothing else is. */
+  readonly isForced?: boolean | undefined;
   /** Gives up. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -85,7 +93,8 @@ export class Downloads {
   // What is wanted
 
   /** The block `index`, when it is here. Rejects with the signal's reason, a `StorageError`, or a `RangeError` if there is none. */
-  async block(index: number, { priority = 1, signal }: BlockRequestOptions): Promise<Uint8Array> {
+  async block(index: number, options: BlockRequestOptions): Promise<Uint8Array> {
+    const { priority = 1, isForced = false, signal } = options;
     requireNumber("the number of a block", index);
     if (signal?.aborted === true) throw signal.reason;
     if (this.#log.held.get(index)) {
@@ -94,6 +103,7 @@ export class Downloads {
     }
     const job = this.#blocks.obtain(index);
     job.priority = Math.max(job.priority, priority);
+    job.isForced ||= isForced;
     const promise = job.waiters(() => this.#onGivenUp(job)).add(signal);
     if (job.inquiries.length === 0 && !job.isArriving) this.#blocks.enqueue(job);
     this.#host.schedule();
@@ -265,8 +275,14 @@ export class Downloads {
       get canAsk() {
         return downloads.#storageError === undefined && !downloads.#isStopped && !host.log.isFrozen;
       },
+      get pushOnly() {
+        return host.pushOnly;
+      },
       get wantsUpgrade() {
-        return host.isDownloading || downloads.#upgrades.size > 0;
+        return (host.isDownloading && host.eagerUpgrade) || downloads.#upgrades.size > 0;
+      },
+      get wantsLatestBlock() {
+        return host.wantsLatestBlock || downloads.#ranges.isLive;
       },
     });
   }
@@ -376,7 +392,7 @@ export class Downloads {
       return;
     }
     if (peer.remoteLength > length || !peer.sync.remote.isUploading || !peer.isDownloading) return;
-    if (this.#log.isFrozen || !this.#host.isDownloading) return;
+    if (this.#log.isFrozen || !this.#host.isDownloading || this.#host.pushOnly) return;
     // A hypercore 10 that follows a fork takes its new nodes for missing until they are written, and hangs up when it is asked.
     if (peer.sync.hasForked) return;
     this.#receiver.requestProof(peer);
@@ -389,7 +405,7 @@ export class Downloads {
   }
 
   #mayHaveNews(peer: PeerMachine): boolean {
-    if (peer.isPaused || !peer.isDownloading || !peer.isOpen) return false;
+    if (peer.isPaused || !peer.isDownloading || !peer.isOpen || this.#host.pushOnly) return false;
     if (!peer.sync.isSynced || peer.sync.mayUpgradeUs) return true;
     const { remoteFork: fork, remoteLength } = peer;
     if (!this.#host.allowFork || fork <= this.#log.tree.fork || remoteLength === 0) return false;
