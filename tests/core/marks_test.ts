@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { Hypercore } from "../../core/hypercore.ts";
 import { FaultyStore, MemoryStore } from "../../core/storage/mod.ts";
-import { MARKS_KEY } from "../../core/log/marks.ts";
+import { MARKS_KEY } from "../../core/storage/storage.ts";
 import { test } from "../harness.ts";
 import { newRuntime, storeTest } from "./support.ts";
 
@@ -113,6 +113,17 @@ test("marks that could not be written are told of, and not forgotten", async () 
   isFull = true;
   await assert.rejects(core.markBlock(1), { code: "DISK_FULL" });
   isFull = false;
+  assert.deepEqual(await core.sweep(), { blocks: 1 });
+  await core.close();
+});
+
+test("marks that make no sense are told of, and can be begun anew", async () => {
+  const core = await Hypercore.open(new MemoryStore(), { runtime: newRuntime() });
+  await core.append(["0", "1"]);
+  await core.setUserData(MARKS_KEY + "x", "1");
+  await assert.rejects(core.sweep(), { code: "STORE_CORRUPT" });
+  await core.startMarking();
+  await core.get(0);
   assert.deepEqual(await core.sweep(), { blocks: 1 });
   await core.close();
 });
