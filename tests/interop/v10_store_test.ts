@@ -473,3 +473,37 @@ for (const isManifest of [false, true]) {
 }
 
 const leafHashOf = (block: Uint8Array) => hex(leafHash(wasm, block)).slice(0, 16);
+
+test(
+  "v10 files: a folder with a group and marks is one that hypercore 10 reads, continues, and keeps them in",
+  async () => {
+    await inFolder(async (folder) => {
+      const options = { keyPair: keyPairOf(4), compat: true };
+      const { key } = LogWriterForTests.keyOf({ seed: 4 });
+      const group = pattern(32, 7);
+      const open = async (isNew: boolean) => {
+        const store = await openV10Store(folder, { layout: "single" });
+        const log = await Hypercore.open(store, { ...options, ...(isNew ? { group } : { key }) });
+        return { log, close: () => log.close().then(() => store.close()) };
+      };
+      const first = await open(true);
+      await first.log.append(Array.from({ length: 2000 }, (_, i) => pattern(2, i)));
+      await first.log.startMarking();
+      for (const index of [3, 1999]) await first.log.get(index);
+      await first.log.markBlock(40, 42);
+      await first.close();
+      const [state] = theirs(folder, { seed: 4 }, [{ append: [[3, 3]] }, { state: true }]) as State[];
+      assert.equal(state!.length, 2001);
+      assert.equal(state!.userData["hypha/group"], hex(group));
+      const second = await open(false);
+      assert.deepEqual(second.log.group, group);
+      assert.deepEqual(await second.log.sweep(), { blocks: 2001 - 4 });
+      for (const index of [3, 40, 41, 1999]) assert.equal(await second.log.has(index), true);
+      await second.log.append(pattern(9, 9));
+      await second.close();
+      const [after] = theirs(folder, { seed: 4 }, [{ state: true }]) as State[];
+      assert.deepEqual([after!.length, Object.keys(after!.userData)], [2002, ["hypha/group"]]);
+    });
+  },
+  { skip },
+);
