@@ -3,7 +3,7 @@
  */
 import { HyphaError, StorageError, toError } from "../runtime/errors.ts";
 import { Catalog } from "./catalog.ts";
-import type { Engine } from "./engine.ts";
+import { type Engine, transact } from "./engine.ts";
 import { GroupSync } from "./group_sync.ts";
 import { DOOMED, type Layer, NO_LAYER } from "./layers.ts";
 import { LayeredLog } from "./layered_log.ts";
@@ -120,8 +120,10 @@ export class LayeredStore implements Store {
         await this.sync();
       }
     } finally {
-      if (!this.#catalog.isClosed) this.#engine.close();
-      this.#catalog.isClosed = true;
+      if (!this.#catalog.isClosed) {
+        this.#catalog.isClosed = true;
+        await this.#engine.close();
+      }
     }
   }
 
@@ -134,7 +136,7 @@ export class LayeredStore implements Store {
   #transact(work: () => void): void {
     this.#checkWritable();
     try {
-      this.#engine.transaction(work);
+      transact(this.#engine, work);
       this.#catalog.layers.commit();
     } catch (error) {
       this.#catalog.layers.rollback();
@@ -161,7 +163,7 @@ export class LayeredStore implements Store {
   }
 
   #forget(id: number): void {
-    this.#engine.transaction(() => this.#engine.putNamed(NO_LAYER, DOOMED + id, undefined));
+    transact(this.#engine, () => this.#engine.putNamed(NO_LAYER, DOOMED + id, undefined));
   }
 
   #checkWritable(): void {
