@@ -3,7 +3,6 @@
  */
 import assert from "node:assert/strict";
 import process from "node:process";
-import { crc32 } from "node:zlib";
 import { StorageError } from "../../core/runtime/errors.ts";
 import { SeededRandom } from "../../core/runtime/virtual.ts";
 import {
@@ -15,12 +14,8 @@ import {
   SimulatedDisk,
   type Store,
 } from "../../core/storage/mod.ts";
-import { openDeferred } from "../../core/storage/deferred/open.ts";
-import { JournaledEngine } from "../../core/storage/journal.ts";
-import { LayeredStore } from "../../core/storage/layered_store.ts";
-import { MemoryEngine } from "../../core/storage/memory.ts";
 import { test } from "../harness.ts";
-import { SimulatedFolder } from "./v10/simulated_folder.ts";
+import { openDeferredOn } from "./deferred_support.ts";
 import { type Acknowledged, dump, judge, lastBatch, makeBatch, untilPowerFails, work } from "./workload.ts";
 
 const BATCHES = 60;
@@ -37,24 +32,11 @@ function newDisk(seed: number, fault?: (call: DiskCall) => DiskFault | undefined
 /** A store on a simulated disk. */
 type OpenOn = (disk: SimulatedDisk) => Promise<Store>;
 
-/** A deferred engine with so small a ring that it goes round many times. */
-async function openDeferredOn(disk: SimulatedDisk): Promise<Store> {
-  const engine = await openDeferred({
-    below: new JournaledEngine(new MemoryEngine(), disk.file("below")),
-    folder: new SimulatedFolder(disk, disk.names),
-    name: "store",
-    durability: "full",
-    ringBytes: 12_000,
-    crc32: (bytes, start) => bytes.length === 0 ? start : crc32(bytes, start),
-  });
-  return new LayeredStore(engine, "full");
-}
-
 const openJournal = (disk: SimulatedDisk) => new MemoryStore({ journal: disk.file("journal") });
 
 const STORES: Readonly<Record<string, OpenOn>> = {
   "with a journal": (disk) => Promise.resolve(openJournal(disk)),
-  deferred: openDeferredOn,
+  deferred: (disk) => openDeferredOn(disk),
 };
 
 /** What a store holds after the first batches, computed once for each number. */
