@@ -1,4 +1,4 @@
-/** How the examples of `docs/spec/storage.md` and `storage-sqlite.md` are made: from the values that the page names, with our own code. */
+/** How the examples of `docs/spec/storage.md` and `storage-sqlite.md` are made: from the values on the page, with our own code. */
 import { crc32 } from "node:zlib";
 import { defaultManifest, manifest } from "../../core/log/manifest.ts";
 import { EMPTY_TREE, TreeBatch } from "../../core/log/merkle_tree.ts";

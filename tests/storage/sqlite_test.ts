@@ -310,5 +310,10 @@ test("a store needs to read and write its file, and nothing prompts for more", a
     assert.equal(run(program), "done\n");
     assert.equal(run(`--allow-read=${path}`, `--allow-write=${path}`, program, path), "done\n");
     assert.equal(run(`--allow-read=${folder}`, `--allow-write=${folder}`, program, path), "done\n");
+    // From then on there may be files beside it.
+    assert.throws(
+      () => run(`--allow-read=${path}`, `--allow-write=${path}`, program, path),
+      /READ_FAILED|grant to read and write its folder/,
+    );
   });
 }, { skip: isDeno ? undefined : "permissions are Deno's" });
