@@ -66,7 +66,7 @@ function ringFrame(): Uint8Array {
   writer.begin();
   writer.add({ ...change });
   ring.write(writer.take(), { epoch: 2 ** 32, number: 7 });
-  return disk.file("ring").read();
+  return disk.file("ring").read().subarray(0, ring.head);
 }
 
 /** Name, what reads it, bytes. */
