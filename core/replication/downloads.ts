@@ -154,6 +154,7 @@ export class Downloads {
   /** Blocks are here, or no longer. */
   onBlocks(start: number, end: number, isHeld: boolean): void {
     if (!isHeld) { // what was fetched and cleared is not fetched again by the same range
+      this.#scheduler.onCleared();
       for (const peer of this.#host.peers) peer.touch();
       this.#host.schedule();
       return;
@@ -253,15 +254,13 @@ export class Downloads {
     return new Scheduler({
       ...{
         log: host.log,
+        peers: host.peers,
         blocks: this.#blocks,
         ranges: this.#ranges,
         seeks: this.#seeks,
         forks: this.#forks,
       },
       allowFork: host.allowFork,
-      get peerCount() {
-        return host.peers.length;
-      },
       get canAsk() {
         return downloads.#storageError === undefined && !downloads.#isStopped && !host.log.isFrozen;
       },

@@ -31,6 +31,13 @@ export class ForkJob {
   canAsk(peer: PeerMachine): boolean {
     return this.refusals.get(peer) !== peer.version;
   }
+
+  /** Whether the log of this peer reaches as far as what is asked next. */
+  isWithin(peer: PeerMachine): boolean {
+    const question = this.search?.question;
+    if (question === undefined) return true;
+    return peer.remoteFork === this.fork && question.start + 2 ** question.nodes <= peer.remoteLength;
+  }
 }
 
 /** The ways to all larger forks of which there are peers. */

@@ -231,10 +231,15 @@ export class PeerMachine implements ReplicationPeer {
     return this.#canSeek;
   }
 
+  /** Whether it answers what it is asked, as far as is known. */
+  get isServing(): boolean {
+    if (!this.#isOpen || this.#isPaused || !this.#isDownloading || !this.sync.isSynced) return false;
+    return this.sync.remote.isUploading;
+  }
+
   /** Whether more may be asked of it now. */
   get canAsk(): boolean {
-    if (!this.#isOpen || this.#isPaused || !this.#isDownloading || !this.sync.isSynced) return false;
-    return this.sync.remote.isUploading && this.#downloadRate.hasRoom;
+    return this.isServing && this.#downloadRate.hasRoom;
   }
 
   /** How many requests may be on their way when `peers` serve the log. */

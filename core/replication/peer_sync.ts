@@ -115,6 +115,12 @@ export class PeerSync {
     this.#remote = { ...this.#remote, canUpgrade: false, remoteLength: this.#log.tree.length };
   }
 
+  /** Nodes may be gone: what was found of the peer's roots is to be looked up anew. */
+  forgetRoots(): void {
+    this.#connected = { fork: 0, length: 0 };
+    this.#checking = undefined;
+  }
+
   /** Says what has changed, if it matters. */
   refresh(): void {
     this.#check();

@@ -187,13 +187,15 @@ export class Receiver {
   }
 
   #onInvalid(peer: PeerMachine, inquiry: Inquiry | undefined, error: ProtocolError): void {
+    const { scheduler } = this.#host;
+    const isUnfit = error.code === "INVALID_OPERATION";
     // The log may have become another one since the request, or an answer that this one counted on has not come.
     const isStale = inquiry !== undefined && inquiry.request.fork !== this.#log.tree.fork;
-    const isUnlucky = inquiry?.isTrusting === true && error.code === "INVALID_OPERATION";
-    if (isUnlucky) this.#host.scheduler.distrust(peer);
+    const isUnlucky = inquiry?.isTrusting === true && isUnfit;
+    if (isUnlucky) scheduler.distrust(peer);
     if (isStale || isUnlucky) return;
-    // Those who push may be mistaken about what is known here.
-    if (inquiry === undefined && error.code === "INVALID_OPERATION") return;
+    // Those who push may be mistaken about what is known here, and what was known may be cleared.
+    if (isUnfit && (inquiry === undefined || scheduler.isOutrun(inquiry))) return;
     peer.pause();
     this.#host.onVerificationError(peer, error);
     if (error.code !== "INVALID_OPERATION") this.requestProof(peer);

@@ -350,6 +350,7 @@ export class Replicator {
 
   #onLogBlocks(start: number, end: number, isHeld: boolean): void {
     this.#news.add(start, end, isHeld);
+    if (!isHeld) { for (const { sync } of this.#peers) sync.forgetRoots(); } // cleared blocks take nodes with them
     this.#downloads.onBlocks(start, end, isHeld);
     this.#schedule();
   }

@@ -1,6 +1,7 @@
 /** A log in memory, as much of one as replication needs. */
 import { discoveryKey } from "../../core/crypto/hash.ts";
 import { Bitfield } from "../../core/log/bitfield.ts";
+import { clearableNodes } from "../../core/log/clearable_nodes.ts";
 import { ForkSearch } from "../../core/log/fork_search.ts";
 import { defaultManifest, type Manifest, manifestKey } from "../../core/log/manifest.ts";
 import {
@@ -99,8 +100,15 @@ export class MemoryReplica implements ReplicatedLog {
     this.#commit(batch!, this.verifier!.sign(batch!, this.#keyPair!));
   }
 
+  /** Drops blocks, and nodes that only a writer would have to keep. */
   clear(start: number, end: number): void {
     for (let i = start; i < end; i++) this.blocks.delete(i);
+    this.held.setRange(start, end, false);
+    if (this.#keyPair === undefined) {
+      for (const [from, to] of clearableNodes(this.held, this.tree.length, start, end)) {
+        for (let index = from; index < to; index++) this.stored.delete(index);
+      }
+    }
     this.#setHeld(start, end, false);
   }
 
