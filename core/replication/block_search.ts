@@ -40,13 +40,20 @@ export function firstUnasked(
 export function wantMore({ held }: ReplicatedLog, peer: PeerMachine, start: number, end: number): void {
   const last = Math.min(end, peer.remoteLength);
   let left = RANGE_WANTS;
-  for (let at = Math.max(start, peer.remoteContiguousLength); at < last && left > 0 && peer.hasRoomToWant;) {
+  for (let at = Math.max(start, peer.remoteContiguousLength); at < last && left > 0 && peer.wants.hasRoom;) {
     at = held.firstUnset(at);
     if (at >= last) return;
-    if (!peer.hasWanted(at)) {
-      peer.want(at);
-      left--;
-    }
-    at = (Math.floor(at / WANT_BLOCKS) + 1) * WANT_BLOCKS;
+    const wholeEnd = (Math.floor(at / WANT_BLOCKS) + 1) * WANT_BLOCKS;
+    const isNew = !peer.wants.has(at);
+    if (isNew) peer.want(at, Math.min(last, wholeEnd) - at);
+    const next = peer.wants.endOf(at);
+    if (isNew && next === wholeEnd) left--;
+    at = next;
   }
+}
+
+/** Asks for any block that the peer has in one region of those from `start` up to `end`; false if that was done before. */
+export function wantAnyAround(peer: PeerMachine, at: number, start: number, end: number): boolean {
+  const wholeStart = Math.floor(at / WANT_BLOCKS) * WANT_BLOCKS;
+  return peer.wantAny(Math.max(start, wholeStart), Math.min(end, wholeStart + WANT_BLOCKS));
 }

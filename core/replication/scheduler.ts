@@ -4,7 +4,7 @@
  */
 import type { LogRequest } from "../log/proof_messages.ts";
 import type { BlockJob, BlockJobs } from "./block_jobs.ts";
-import { firstLacking, firstUnasked, wantMore } from "./block_search.ts";
+import { firstLacking, firstUnasked, wantAnyAround, wantMore } from "./block_search.ts";
 import { HOTSWAP_MS, HOTSWAP_SCAN, MAX_HOTSWAPS } from "./constants.ts";
 import type { ForkJob, ForkJobs } from "./fork_jobs.ts";
 import type { Inquiry } from "./in_flight.ts";
@@ -178,7 +178,7 @@ export class Scheduler {
     const from = start + randomBelow(this.#random, end - start);
     const block = firstLacking(this.#log, peer, from, end) ?? firstLacking(this.#log, peer, start, from);
     if (block === undefined) {
-      if (!peer.hasWanted(from)) peer.want(from);
+      wantAnyAround(peer, from, start, end);
       return false;
     }
     this.#ask(peer, { seek, hash: { index: 2 * block, nodes: seek.levels } });
@@ -263,7 +263,7 @@ export class Scheduler {
         continue;
       }
       if (!peer.has(block)) {
-        if (!peer.hasWanted(block) && peer.hasRoomToWant) peer.want(block);
+        if (!peer.wants.has(block) && peer.wants.hasRoom) peer.want(block);
         continue;
       }
       cursor.at = at + 1;
