@@ -79,5 +79,10 @@ export const MAX_BITFIELD_WORDS = 65536;
 
 /** Least and most milliseconds after which a log that nobody uses is no longer asked for. The reference's. */
 export const LINGER_MS: readonly [min: number, max: number] = [20_000, 40_000];
+/**
+ * Milliseconds for which a peer is waited for that does not open its channel, say how its log stands, or acknowledge how long it is
+ * here, when somebody asks whether there is news: some round trips over a long line, and a disk that wakes up.
+ */
+export const NEWS_WAIT_MS = 5000;
 /** Milliseconds until a channel that was closed because it was idle is opened again, if it is needed. */
 export const REOPEN_MS = 100;
