@@ -14,7 +14,7 @@ import {
 import type { NodeReader } from "../../core/log/node_reader.ts";
 import { makeProof, planProof, type Proof, type ProofRequest, questionOf } from "../../core/log/proof.ts";
 import { Verifier } from "../../core/log/verifier.ts";
-import { type VerifiedProof, verifyAgainst, verifyProof } from "../../core/log/verify_proof.ts";
+import { checkKnown, type VerifiedProof, verifyAgainst, verifyProof } from "../../core/log/verify_proof.ts";
 import { ProtocolError, StorageError } from "../../core/runtime/errors.ts";
 import type { KeyPair } from "../../core/runtime/crypto_provider.ts";
 import type { MaybePromise } from "../../core/runtime/async.ts";
@@ -161,7 +161,7 @@ export class MemoryReplica implements ReplicatedLog {
     const known = { crypto: this.runtime.crypto, tree: this.tree, verifier, reader: this.nodes };
     if (this.#isSlow) return verifyProof(known, proof).then((proven) => this.#store(proven, verifier));
     const { proven, loose } = verifyAgainst(known, proof);
-    if (loose !== undefined) this.#checkLoose(loose);
+    if (loose !== undefined) void checkKnown(this.nodes, this.tree, loose);
     return this.#store(proven, verifier);
   }
 
@@ -186,13 +186,6 @@ export class MemoryReplica implements ReplicatedLog {
   observe(observer: LogObserver): () => void {
     this.#observers.add(observer);
     return () => this.#observers.delete(observer);
-  }
-
-  #checkLoose(loose: TreeNode): void {
-    const node = loose.index > 2 * this.tree.length ? undefined : this.stored.get(loose.index);
-    if (node === undefined) throw new ProtocolError("INVALID_OPERATION", `node ${loose.index} is not known`);
-    const isSame = node.hash.every((byte, i) => byte === loose.hash[i]) && node.size === loose.size;
-    if (!isSame) throw new ProtocolError("INVALID_CHECKSUM", `node ${loose.index} is another one`);
   }
 
   #store({ tree, signature, block }: VerifiedProof, verifier: Verifier): Applied {
