@@ -340,6 +340,7 @@ export class Replicator {
       peer.close();
       peer.uncork();
     }
+    for (const peer of [...this.#opening]) peer.close();
   }
 
   // The log

@@ -323,15 +323,16 @@ export class Scheduler {
 
   /** The way to the length of the peer, if it can prove that, and nobody is asked. */
   #upgradeOf(peer: PeerMachine): Question["upgrade"] {
-    if (!peer.sync.canUpgradeUs || !this.#mayAskForUpgrade) return undefined;
+    if (!peer.sync.canUpgradeUs || !this.#mayAskForUpgrade(peer)) return undefined;
     const { length } = this.#log.tree;
     return { start: length, length: peer.remoteLength - length };
   }
 
-  /** One peer at a time, unless that one is slow. */
-  get #mayAskForUpgrade(): boolean {
-    return this.#upgrade === undefined ||
-      this.#upgrade.sentAt + HOTSWAP_MS <= this.#log.runtime.clock.now();
+  /** One peer at a time; another one if that one is slow. */
+  #mayAskForUpgrade(peer: PeerMachine): boolean {
+    if (this.#upgrade === undefined) return true;
+    const { sentAt } = this.#upgrade;
+    return this.#upgrade.peer !== peer && sentAt + HOTSWAP_MS <= this.#log.runtime.clock.now();
   }
 
   // Asking

@@ -148,3 +148,20 @@ test("update: the manifest comes even for a log that is empty", async () => {
   await world.run();
   assert.ok(reader.log.verifier);
 });
+
+test("update: a slow peer whose proof comes when another has shown less is not blamed", async () => {
+  const world = new World();
+  const writer = world.writer();
+  writer.log.append(blocksOf(15));
+  const [reader, other] = [world.reader(writer), world.reader(writer)] as const;
+  const link = world.connect(writer, other);
+  await world.until(other.replicator.requestUpgrade());
+  link.cut();
+  writer.log.append(blocksOf(6, 15));
+  world.connect(writer, reader, { latencyMs: 2000 });
+  await world.run(4500);
+  world.connect(other, reader, { latencyMs: 10 });
+  await world.run(20_000);
+  assert.deepEqual(reader.events, ["add", "add"]);
+  assert.equal(reader.log.tree.length, 21);
+});
