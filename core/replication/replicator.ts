@@ -164,7 +164,10 @@ export class Replicator {
     return this.#downloads.seek(bytes, padding, options.signal);
   }
 
-  /** Resolves with true as soon as the log has changed; with false when all peers have said how theirs stand and none has more. */
+  /**
+   * Resolves with true as soon as the log has changed; with false when no peer has more, as far as they have said within 5 seconds
+   * how theirs stand.
+   */
   requestUpgrade(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<boolean> {
     return this.#downloads.upgrade(options.signal);
   }
@@ -252,7 +255,7 @@ export class Replicator {
     const replicator = this;
     const observer = this.#observer;
     return new Downloads({
-      ...{ log: this.#log, peers: this.#peers, allowFork },
+      ...{ log: this.#log, peers: this.#peers, opening: this.#opening, allowFork },
       get isDownloading() {
         return replicator.#isDownloading;
       },
@@ -260,7 +263,7 @@ export class Replicator {
         return replicator.#allowPush;
       },
       get mayFindPeers() {
-        return replicator.#opening.size > 0 || (replicator.#findingPeers > 0 && !replicator.#hadPeers);
+        return replicator.#findingPeers > 0 && !replicator.#hadPeers;
       },
       schedule: () => this.#schedule(),
       onDownload: (peer, index, bytes) => observer.onDownload?.(index, bytes, peer),
@@ -337,6 +340,7 @@ export class Replicator {
       peer.close();
       peer.uncork();
     }
+    for (const peer of [...this.#opening]) peer.close();
   }
 
   // The log
@@ -350,6 +354,7 @@ export class Replicator {
 
   #onLogBlocks(start: number, end: number, isHeld: boolean): void {
     this.#news.add(start, end, isHeld);
+    if (!isHeld) { for (const { sync } of this.#peers) sync.forgetRoots(); } // cleared blocks take nodes with them
     this.#downloads.onBlocks(start, end, isHeld);
     this.#schedule();
   }

@@ -55,7 +55,9 @@ test("a store that is open in another process is refused, until that process die
   });
 });
 
-test("a process that is killed under load loses nothing that it acknowledged", () => killAndCheck(20, 1));
+test("a process that is killed under load loses nothing that it acknowledged", async () => {
+  await killAndCheck(20, 1);
+});
 
 test("a store that was closed is one file, whose copy opens with all that it held", async () => {
   await inFolder(async (folder) => {

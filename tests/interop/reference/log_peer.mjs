@@ -224,6 +224,20 @@ const operations = {
   },
   assemble: ({ version = 1, parts }) => ({ signature: hex(generation.join(version, parts)) }),
 
+  /** Asks peers of hypercore 11 about small regions from now on. */
+  enable_small_wants() {
+    const { Hypercore } = generation;
+    Hypercore.enable(Hypercore.SMALL_WANTS);
+    return {};
+  },
+  /** Of how many blocks its peer has told. */
+  told({ log }) {
+    const [peer] = logs.get(log).peers;
+    let told = 0;
+    for (let i = 0; i < peer.remoteLength; i++) if (peer._remoteHasBlock(i)) told++;
+    return { told };
+  },
+
   // --- Extensions
 
   extension({ log, extension }) {
