@@ -18,12 +18,10 @@ import { FrameWriter } from "./frame_writer.ts";
 import { encodeMark, MARK } from "./mark.ts";
 import { type LazyEntry, mergeEntries, ready, upTo } from "./merge.ts";
 import { applyChanges, Pending, type PendingChange, type PendingFrame } from "./pending.ts";
-import { decodePlace, encodePlace, type Place } from "./place.ts";
+import { decodePlace, encodePlace, LARGE_BYTES, type Place, PLACE_BYTES } from "./place.ts";
 import type { Ring } from "./ring.ts";
 import type { ValueFiles } from "./value_files.ts";
 
-/** From how many bytes on a block is kept in a file. */
-export const LARGE_BYTES = 4096;
 /** Most of the ring that a frame may take. */
 const FRAME_SHARE = 1 / 4;
 /** A transaction of so many bytes without large values gains nothing by waiting. */
@@ -167,7 +165,9 @@ export class DeferredEngine implements Engine {
     const lists = [ready(this.#waiting?.between(layer, kind, start, end) ?? [])];
     if (kind === "block") {
       lists.push(this.#placed(this.#waiting?.between(layer, "place", start, end) ?? []));
-      lists.push(this.#placed(this.#below.scan(layer, "place", start, end, PLACES_BYTES)));
+      // No more than may be read: a large value has so many bytes at least.
+      const placesBytes = Math.min(PLACES_BYTES, PLACE_BYTES * (maxBytes / LARGE_BYTES + 1));
+      lists.push(this.#placed(this.#below.scan(layer, "place", start, end, placesBytes)));
     }
     if (lists.every((list) => list.length === 0)) return below;
     lists.push(ready(below));

@@ -16,9 +16,14 @@ export interface Place {
   readonly sum: number;
 }
 
-/** A place as the engine below keeps it: 20 bytes. */
+/** From how many bytes on a block is kept in a file. */
+export const LARGE_BYTES = 4096;
+/** Bytes of a place as the engine below keeps it. */
+export const PLACE_BYTES = 20;
+
+/** A place as the engine below keeps it. */
 export const place: Codec<Place> = {
-  size: () => 20,
+  size: () => PLACE_BYTES,
   encode(cursor: Cursor, { file, offset, length, sum }: Place) {
     uint32.encode(cursor, file);
     uint64.encode(cursor, offset);
