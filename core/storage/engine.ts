@@ -56,6 +56,8 @@ export interface Engine {
   shrink(): boolean;
   /** How much room is taken. */
   size(): StoreSize;
+  /** If more is written than the medium can take: settles when there is room again. What was written is there meanwhile. */
+  relief(): Promise<void> | undefined;
   /** Lets other work of the program go first, between two parts of something long. */
   rest(): Promise<void>;
   /** Waits until all transactions are as safe as the engine can make them. */

@@ -179,6 +179,10 @@ export class JournaledEngine implements Engine {
     return this.#below.size();
   }
 
+  relief(): Promise<void> | undefined {
+    return this.#below.relief();
+  }
+
   rest(): Promise<void> {
     return this.#below.rest();
   }

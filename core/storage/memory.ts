@@ -111,6 +111,10 @@ export class MemoryEngine implements Engine {
     return { bytes: this.#bytes, freeBytes: 0 };
   }
 
+  relief(): Promise<void> | undefined {
+    return undefined;
+  }
+
   rest(): Promise<void> {
     return Promise.resolve();
   }

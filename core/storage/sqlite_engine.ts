@@ -236,6 +236,10 @@ export class SqliteEngine implements Engine {
     });
   }
 
+  relief(): Promise<void> | undefined {
+    return undefined;
+  }
+
   rest(): Promise<void> {
     return this.#host.rest();
   }

@@ -6,14 +6,18 @@ import { openDeferred } from "../../core/storage/deferred/open.ts";
 import { JournaledEngine } from "../../core/storage/journal.ts";
 import { LayeredStore } from "../../core/storage/layered_store.ts";
 import { MemoryEngine } from "../../core/storage/memory.ts";
-import type { SimulatedDisk } from "../../core/storage/mod.ts";
+import type { FileFolder, SimulatedDisk } from "../../core/storage/mod.ts";
 import { SimulatedFolder } from "./v10/simulated_folder.ts";
 
 /** The store on `disk`, whose ring is so small that it goes round many times. */
-export async function openDeferredOn(disk: SimulatedDisk, ringBytes = 12_000): Promise<LayeredStore> {
+export async function openDeferredOn(
+  disk: SimulatedDisk,
+  ringBytes = 12_000,
+  folder: FileFolder = new SimulatedFolder(disk, disk.names),
+): Promise<LayeredStore> {
   const engine = await openDeferred({
     below: new JournaledEngine(new MemoryEngine(), disk.file("below")),
-    folder: new SimulatedFolder(disk, disk.names),
+    folder,
     name: "store",
     durability: "full",
     ringBytes,

@@ -9,6 +9,8 @@ import { SeededRandom } from "../../core/runtime/virtual.ts";
 import { Ring } from "../../core/storage/deferred/ring.ts";
 import {
   type DiskFault,
+  type FileFolder,
+  type LogStorage,
   openSqliteStore,
   PowerFailure,
   SimulatedDisk,
@@ -20,6 +22,7 @@ import { testStore } from "../../core/storage/testing.ts";
 import { test } from "../harness.ts";
 import { openDeferredOn } from "./deferred_support.ts";
 import { inFolder } from "./support.ts";
+import { SimulatedFolder } from "./v10/simulated_folder.ts";
 
 const BYTES = 5000;
 
@@ -181,6 +184,53 @@ test("a store that was closed has no ring, and small blocks need no other file",
     await store.close();
     assert.deepEqual(readdirSync(folder), ["logs.sqlite"]);
   }));
+
+test("who writes faster than the medium syncs is told to wait, and what is written is there meanwhile", async () => {
+  const disk = new SimulatedDisk({ random: new SeededRandom(1) });
+  const folder = new SimulatedFolder(disk);
+  let release = () => {};
+  let isSlow = true;
+  const held = new Promise<void>((resolve) => release = resolve);
+  const slow: FileFolder = {
+    file(path) {
+      const file = folder.file(path);
+      const sync = async () => {
+        if (isSlow) await held;
+        await file.sync();
+      };
+      return { ...file, sync };
+    },
+    names: (path) => folder.names(path),
+    remove: (path) => folder.remove(path),
+    close: () => folder.close(),
+  };
+  const store = await openDeferredOn(disk, 20_000, slow);
+  const log = await store.open(key(1));
+  let relief: Promise<void> | undefined;
+  let count = 0;
+  for (; relief === undefined && count < 1000; count++) {
+    const written = store.write(appended(log, count));
+    if (written !== undefined) relief = Promise.resolve(written);
+  }
+  assert.ok(relief !== undefined && count < 300, `after ${count} batches nobody was told to wait`);
+  assert.equal((await log.block(count - 1))?.length, BYTES);
+  let isRelieved = false;
+  void relief.then(() => isRelieved = true);
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.equal(isRelieved, false);
+  isSlow = false;
+  release();
+  await relief;
+  assert.equal(store.write(appended(log, count)), undefined);
+  for (let i = 0; i <= count; i++) assert.deepEqual(await log.block(i), bytes(i, BYTES));
+  await store.close();
+});
+
+function appended(log: LogStorage, index: number): WriteBatch {
+  const batch = new WriteBatch();
+  batch.log(log).setHead(head(index + 1)).putBlock(index, bytes(index, BYTES)).putNode(node(2 * index));
+  return batch;
+}
 
 test("a ring whose bytes have rotted ends there, and never makes up a frame", () => {
   const random = new SeededRandom(3);

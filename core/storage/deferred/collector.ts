@@ -2,6 +2,7 @@
  * Gives back what value files hold of values that are gone: what is left in a file that is mostly waste moves to another one.
  */
 import { type Engine, transact } from "../engine.ts";
+import { PLACES_BYTES } from "./limits.ts";
 import { decodePlace, type Place } from "./place.ts";
 import type { ValueFiles } from "./value_files.ts";
 
@@ -11,8 +12,6 @@ const MANY_BYTES = 2 ** 26;
 const WASTE_SHARE = 1 / 8;
 /** Bytes of values that are moved at once. */
 const STEP_BYTES = 2 ** 20;
-/** Places that are read at once, in bytes. */
-const PLACES_BYTES = 2 ** 16;
 
 /** What it works with. */
 export interface CollectorParts {

@@ -15,25 +15,21 @@ import { NO_LAYER } from "../layers.ts";
 import type { Durability, StoreSize } from "../storage.ts";
 import { Collector } from "./collector.ts";
 import { FrameWriter } from "./frame_writer.ts";
+import {
+  FRAME_SHARE,
+  FULL_SHARE,
+  MANY_BYTES,
+  MAX_UNSYNCED_BYTES,
+  PENDING_SHARE,
+  PLACES_BYTES,
+  SLICE_SHARE,
+} from "./limits.ts";
 import { encodeMark, MARK } from "./mark.ts";
 import { type LazyEntry, mergeEntries, ready, upTo } from "./merge.ts";
 import { applyChanges, Pending, type PendingChange, type PendingFrame } from "./pending.ts";
 import { decodePlace, encodePlace, LARGE_BYTES, type Place, PLACE_BYTES } from "./place.ts";
 import type { Ring } from "./ring.ts";
 import type { ValueFiles } from "./value_files.ts";
-
-/** Most of the ring that a frame may take. */
-const FRAME_SHARE = 1 / 4;
-/** A transaction of so many bytes without large values gains nothing by waiting. */
-const MANY_BYTES = 2 ** 14;
-/** How much of the ring may wait before the oldest frames are taken below. */
-const PENDING_SHARE = 1 / 4;
-/** How much of it is taken below in one transaction: some milliseconds. */
-const SLICE_SHARE = 1 / 16;
-/** Bytes of values after which the medium is asked to have them, so that what waits for that stays little. */
-const MAX_UNSYNCED_BYTES = 2 ** 24;
-/** Places that are read at once. */
-const PLACES_BYTES = 2 ** 16;
 
 /** What the engine is made of. */
 export interface DeferredParts {
@@ -71,6 +67,7 @@ export class DeferredEngine implements Engine {
   #applied: number;
   readonly #belowSync = new GroupSync(() => this.#watch(this.#below.sync()));
   #isReleasing = false;
+  #relief: Promise<void> | undefined;
   #isRingDirty = false;
   #isBelowDirty = true;
   #failure: unknown;
@@ -128,7 +125,10 @@ export class DeferredEngine implements Engine {
     if (kind !== "block") return this.#below.get(layer, kind, index);
     const place = this.#waiting?.get(layer, "place", index);
     if (place !== undefined) return this.#values.read(decodePlace(place));
-    return this.#below.get(layer, kind, index) ?? this.#readPlace(this.#below.get(layer, "place", index));
+    const inline = this.#below.get(layer, kind, index);
+    if (inline !== undefined) return inline;
+    const safe = this.#below.get(layer, "place", index);
+    return safe && this.#values.read(decodePlace(safe));
   }
 
   put(layer: number, kind: Kind, index: number, value: Uint8Array): void {
@@ -156,7 +156,8 @@ export class DeferredEngine implements Engine {
     if (kind !== "block") return;
     // Each value has one place, so that what is cleared in one layer is not needed by another.
     for (const { index, value } of this.#placesBelow(from, start, end)) {
-      if (this.get(to, kind, index) === undefined) this.#below.put(to, kind, index, this.#readPlace(value));
+      if (this.get(to, kind, index) !== undefined) continue;
+      this.#below.put(to, kind, index, this.#values.read(decodePlace(value)));
     }
   }
 
@@ -231,6 +232,11 @@ export class DeferredEngine implements Engine {
       bytes: bytes + this.#ring.size + this.#values.size(),
       freeBytes: freeBytes + this.#collector.freeBytes,
     };
+  }
+
+  relief(): Promise<void> | undefined {
+    if (this.#ring.used < this.#ring.capacity * FULL_SHARE || this.#failure !== undefined) return undefined;
+    return this.#relief ??= this.#settleSafely().catch(() => {}).finally(() => this.#relief = undefined);
   }
 
   rest(): Promise<void> {
@@ -411,12 +417,6 @@ export class DeferredEngine implements Engine {
       yield* entries;
       at = entries.at(-1)!.index + 1;
     }
-  }
-
-  #readPlace(place: Uint8Array): Uint8Array;
-  #readPlace(place: Uint8Array | undefined): Uint8Array | undefined;
-  #readPlace(place: Uint8Array | undefined): Uint8Array | undefined {
-    return place && this.#values.read(decodePlace(place));
   }
 
   #placed(entries: readonly Entry[]): LazyEntry[] {
