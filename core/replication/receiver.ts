@@ -192,8 +192,11 @@ export class Receiver {
     const isUnlucky = inquiry?.isTrusting === true && error.code === "INVALID_OPERATION";
     if (isUnlucky) this.#host.scheduler.distrust(peer);
     if (isStale || isUnlucky) return;
-    // Those who push may be mistaken about what is known here.
-    if (inquiry === undefined && error.code === "INVALID_OPERATION") return;
+    // Those who push may be mistaken about what is known here. Of hypercore 11 so are answers: it begins where its pushes ended.
+    if (error.code === "INVALID_OPERATION" && this.#host.allowPush) {
+      if (inquiry !== undefined) peer.countRefusal();
+      return;
+    }
     peer.pause();
     this.#host.onVerificationError(peer, error);
     if (error.code !== "INVALID_OPERATION") this.requestProof(peer);

@@ -1,5 +1,6 @@
 /** Blocks that come unasked, and messages of applications. */
 import assert from "node:assert/strict";
+import type { LogRequest } from "../../core/log/mod.ts";
 import type { PeerMachine } from "../../core/replication/peer_machine.ts";
 import { string } from "../../encoding/strings.ts";
 import { test } from "../harness.ts";
@@ -55,6 +56,27 @@ test("push: a block never comes with an upgrade from 0, which hypercore 11 would
   };
   assert.deepEqual(await pushTo("has asked", true), [[1, undefined, undefined, 8], [0, 3, 3, undefined]]);
   assert.deepEqual(await pushTo("has not", false), [[0, undefined, undefined, 8], [0, 3, 3, undefined]]);
+});
+
+test("push: an answer that counts on a push that was lost is asked for again", async () => {
+  for (const allowPush of [true, false]) {
+    const world = new World();
+    const writer = world.writer();
+    writer.log.append(blocksOf(10));
+    const reader = world.reader(writer, { allowPush });
+    const stranger = new Stranger(world, reader);
+    let answers = 0;
+    const answer = async ({ id, upgrade }: LogRequest) => {
+      const asked = answers++ === 0 ? { start: 6, length: 4 } : upgrade;
+      const { manifest } = writer.log.verifier!;
+      stranger.say("data", { request: id, ...(await writer.log.prove({ upgrade: asked }))!, manifest });
+    };
+    stranger.onHeard = ({ kind, message }) => void (kind === "request" && answer(message));
+    stranger.sync({ length: 10 });
+    await world.run();
+    assert.equal(reader.log.tree.length, allowPush ? 10 : 0);
+    assert.equal(reader.replicator.peers[0]!.isPaused, !allowPush);
+  }
 });
 
 test("push: who takes none ignores what comes unasked", async () => {
