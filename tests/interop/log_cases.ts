@@ -316,8 +316,8 @@ async function pushed(sides: Sides, settings: LogSettings): Promise<void> {
 }
 
 /**
- * Pushes again what has not come. A push to whom an upgrade is on its way as well may be lost: hypercore 11 thinks that both were of
- * use to its reader, and goes on from there. With itself it loses nine of ten, if they are made in a hurry.
+ * Pushes again what has not come. A push to whom an upgrade is on its way as well may be lost: hypercore 11 thinks that both
+ * were of use to its reader, and goes on from there. With itself it loses nine of ten, if they are made in a hurry.
  */
 async function pushUntilThere(writer: DrivenLog, reader: DrivenLog, wanted: number[]): Promise<void> {
   const missing = async () => {
