@@ -41,7 +41,11 @@ const BOUNDS: Readonly<Record<string, Readonly<Record<string, Bound>>>> = {
   "core/replication/seek_jobs.ts": { "refusals": "own", "#seeks": "own" },
   "core/replication/uploader.ts": { "#waiting": ["MAX_QUEUED_REQUESTS", "replication/hostile_test.ts"] },
   "core/replication/waiters.ts": { "#waiters": "own" },
-  "core/replication/wants.ts": { "#regions": ["MAX_REMOTE_WANTS", "replication/hostile_test.ts"] },
+  "core/replication/wants.ts": {
+    "#regions": ["MAX_REMOTE_WANTS", "replication/hostile_test.ts"],
+    "#small": ["MAX_LOCAL_SMALL_WANTS", "replication/hostile_test.ts"],
+    "#whole": ["MAX_LOCAL_WANTS", "replication/hostile_test.ts"],
+  },
   "core/stream/mux.ts": {
     "#callbacks": "own",
     "#remotes": ["MAX_CHANNELS", "stream/mux_test.ts"],

@@ -63,7 +63,7 @@ export class ForkSearch {
   ): Promise<ForkSearch> {
     const search = new ForkSearch(crypto, reader, known, proof);
     for (const root of proof.tree.roots) {
-      if (await search.#isSame(root)) continue;
+      if (await search.#sameAs(root) !== undefined) continue;
       await search.#descend(root);
       break;
     }
@@ -106,17 +106,21 @@ export class ForkSearch {
    */
   async finish(): Promise<TreeBatch> {
     assert(this.#difference === undefined, "a search is finished when it is over");
-    const { fork, length } = this.#signed;
     const roots = await rootsOf(this.#reader, this.#known, this.#ancestors) ?? [];
-    const ancestors = roots.length === 0 ? 0 : this.#ancestors;
-    const common = { fork, length: ancestors, byteLength: totalSize(roots), roots };
+    const batch = this.#extend(roots, roots.length === 0 ? 0 : this.#ancestors);
+    // The sizes of nodes at hand may be wrong where only a sum of them was proven: then nothing of the old log is of use.
+    return equals(batch.hash(), this.#signed.hash()) ? batch : this.#extend([], 0);
+  }
+
+  /** The new log from the first `length` blocks on, whose roots are these. */
+  #extend(roots: TreeNode[], length: number): TreeBatch {
+    const common = { fork: this.#signed.fork, length, byteLength: totalSize(roots), roots };
     const batch = new TreeBatch(this.#crypto, this.#known, common);
-    for (const index of upgradePath(ancestors, length)) {
+    for (const index of upgradePath(length, this.#signed.length)) {
       const node = this.#nodes.get(index);
       assert(node !== undefined, "the way down had all nodes on its right");
       batch.appendNode(node);
     }
-    assert(equals(batch.hash(), this.#signed.hash()), "the new log is the one that was signed");
     return batch;
   }
 
@@ -128,17 +132,22 @@ export class ForkSearch {
         this.#nodes.get(index)
       );
       if (left === undefined || right === undefined) break;
-      at = await this.#isSame(left) ? right : left;
+      const old = await this.#sameAs(left);
+      // Of the two, only the sum of the sizes may be proven.
+      if (old !== undefined) {
+        this.#nodes.set(right.index, { ...right, size: Math.max(0, at.size - old.size) });
+      }
+      at = old === undefined ? left : this.#nodes.get(right.index)!;
     }
     this.#ancestors = leftSpan(at.index) / 2;
     const isOver = at.index % 2 === 0 || this.#ancestors >= this.#known.length;
     this.#difference = isOver ? undefined : at;
   }
 
-  /** Whether the old log has this node. */
-  async #isSame({ index, hash }: TreeNode): Promise<boolean> {
-    if (rightSpan(index) >= 2 * this.#known.length) return false;
+  /** The same node of the old log, if it has it. */
+  async #sameAs({ index, hash }: TreeNode): Promise<TreeNode | undefined> {
+    if (rightSpan(index) >= 2 * this.#known.length) return undefined;
     const old = this.#known.roots.find((root) => root.index === index) ?? await this.#reader(index);
-    return old !== undefined && equals(old.hash, hash);
+    return old !== undefined && equals(old.hash, hash) ? old : undefined;
   }
 }

@@ -54,18 +54,29 @@ export async function verifyProof(log: KnownLog, proof: Proof): Promise<Verified
   return proven;
 }
 
+/** A proof that holds if a node of it is that which is at hand. */
+export interface LooseEnd {
+  /** The node. */
+  readonly node: TreeNode;
+  /** Whether its hash was computed here, so that its size is right if the hash is. */
+  readonly isComputed: boolean;
+  /** What it proves. */
+  readonly tree: TreeBatch;
+}
+
 /** {@linkcode verifyProof} but for one thing: whether the node `loose` is that which is at hand. */
 export function verifyAgainst(
   { crypto, tree: known, verifier }: Omit<KnownLog, "reader">,
   proof: Proof,
-): { readonly proven: VerifiedProof; readonly loose: TreeNode | undefined } {
+): { readonly proven: VerifiedProof; readonly loose: LooseEnd | undefined } {
   const { upgrade, block } = proof;
   if (proof.fork !== known.fork) {
     throw invalid(`a proof of fork ${proof.fork} says nothing about fork ${known.fork}`);
   }
   const { root, nodes } = verifySubtree(crypto, proof);
   const tree = new TreeBatch(crypto, known);
-  let loose = root;
+  const isComputed = block !== undefined || nodes.length > 0;
+  let loose = root && { node: root, isComputed, tree };
   if (upgrade && isNews(known, upgrade)) {
     if (applyUpgrade(tree, upgrade, root, verifier.prologue)) loose = undefined;
     requireSigned(verifier, tree, upgrade.signature);
@@ -221,24 +232,29 @@ function applyUpgrade(
 }
 
 /**
- * Compares a computed node with the one that is at hand. Answers, or throws, at once if the reader does.
+ * Compares the node at the end of a proof with the one that is at hand, whose size is put right if need be: of two siblings that a
+ * peer has sent without a block below them, only the sum of their sizes was proven.
+ *
+ * Answers, or throws, at once if the reader does.
  *
  * @throws {ProtocolError} INVALID_OPERATION if none is at hand; INVALID_CHECKSUM if it is another one.
  */
-export function checkKnown(reader: NodeReader, known: TreeState, root: TreeNode): MaybePromise<void> {
-  const { index } = root;
+export function checkKnown(reader: NodeReader, known: TreeState, loose: LooseEnd): MaybePromise<void> {
+  const { index } = loose.node;
   // Behind the end there may still be nodes from before the log was cut.
   const isBehind = rightSpan(index) >= 2 * known.length;
   const stored = isBehind ? undefined : known.roots.find((node) => node.index === index) ?? reader(index);
   return stored instanceof Promise
-    ? stored.then((node) => compareNodes(node, root))
-    : compareNodes(stored, root);
+    ? stored.then((node) => compareNodes(node, loose))
+    : compareNodes(stored, loose);
 }
 
-function compareNodes(stored: TreeNode | undefined, root: TreeNode): void {
-  const { index } = root;
+function compareNodes(stored: TreeNode | undefined, { node, isComputed, tree }: LooseEnd): void {
+  const { index, size, hash } = node;
   if (stored === undefined) throw invalid(`the proof ends at node ${index}, which is not known`);
-  if (!equals(stored.hash, root.hash) || stored.size !== root.size) {
+  const isSameSize = stored.size === size;
+  if (!equals(stored.hash, hash) || (!isSameSize && !isComputed)) {
     throw new ProtocolError("INVALID_CHECKSUM", `node ${index} is another one`);
   }
+  if (!isSameSize) tree.addProven([node]);
 }

@@ -8,6 +8,8 @@ export const PROTOCOL = "hypercore/alpha";
 export const PROTOCOL_ALIAS = "hypercore";
 /** Blocks of one want: 2^21. A bitfield of as many is the longest that anyone sends. */
 export const WANT_BLOCKS = 2 ** 21;
+/** Blocks of a small want, 2^12, whose bitfield has 512 bytes. The reference's, where `SMALL_WANTS` is enabled. */
+export const SMALL_WANT_BLOCKS = 4096;
 /** The shortest want, in blocks; wants are powers of two from here to WANT_BLOCKS, and begin at a multiple of their length. */
 export const MIN_WANT_BLOCKS = 32;
 /** Reason of a refusal: the blocks or nodes are not at hand. */
@@ -33,6 +35,12 @@ export const MAX_HOTSWAPS = 3;
 export const HOTSWAP_SCAN = 64;
 /** Regions of a peer's log that it is asked to tell about at a time, each up to 256 KiB. The reference has 512. */
 export const MAX_LOCAL_WANTS = 32;
+/** Small regions of a peer's log that it is asked to tell about at a time; with all others less than the reference lists, 512. */
+export const MAX_LOCAL_SMALL_WANTS = 256;
+/** The share of a large region's bits, one in so many, up to which small regions in it are asked about, and not all of it. */
+export const SMALL_WANT_SHARE = 8;
+/** Regions of a peer's log of which it is asked for any block at a time: half of what the reference lists. */
+export const MAX_LOCAL_ANY_WANTS = 8;
 /** Wants of one range that are sent to a peer at a time. The reference's. */
 export const RANGE_WANTS = 3;
 /** Runs and pages, up to 4 KiB each, that are kept of what one peer has: MAX_LOCAL_WANTS regions in pages, and room. */
@@ -71,5 +79,10 @@ export const MAX_BITFIELD_WORDS = 65536;
 
 /** Least and most milliseconds after which a log that nobody uses is no longer asked for. The reference's. */
 export const LINGER_MS: readonly [min: number, max: number] = [20_000, 40_000];
+/**
+ * Milliseconds for which a peer is waited for that does not open its channel, say how its log stands, or acknowledge how long it is
+ * here, when somebody asks whether there is news: some round trips over a long line, and a disk that wakes up.
+ */
+export const NEWS_WAIT_MS = 5000;
 /** Milliseconds until a channel that was closed because it was idle is opened again, if it is needed. */
 export const REOPEN_MS = 100;

@@ -31,11 +31,13 @@ export interface DownloadsHost {
   readonly eagerUpgrade: boolean;
   /** Whether blocks are welcome that were not asked for. */
   readonly allowPush: boolean;
+  /** Those whose channels are opening. */
+  readonly opening: ReadonlySet<PeerMachine>;
   /** Whether nothing is asked but what is forced. */
   readonly pushOnly: boolean;
   /** Whether the latest block comes along with news. */
   readonly wantsLatestBlock: boolean;
-  /** Whether more peers may turn up soon. */
+  /** Whether more peers may turn up. */
   readonly mayFindPeers: boolean;
   /** Something is to be done at the end of the turn. */
   schedule(): void;
@@ -67,8 +69,9 @@ export class Downloads {
   readonly #forks: ForkJobs;
   readonly #scheduler: Scheduler;
   readonly #receiver: Receiver;
-  readonly #upgrades = new Waiters<boolean>();
+  readonly #upgrades = new Waiters<boolean>(() => this.#newsTimer.cancel());
   readonly #slowTimer: Timer;
+  readonly #newsTimer: Timer;
   #askedInsteadAt = -Infinity;
   #storageError: unknown;
   #isStopped = false;
@@ -83,6 +86,7 @@ export class Downloads {
     this.#scheduler = this.#makeScheduler();
     this.#receiver = this.#makeReceiver();
     this.#slowTimer = log.runtime.clock.schedule(Infinity, () => this.#askInstead());
+    this.#newsTimer = log.runtime.clock.schedule(Infinity, () => host.schedule());
   }
 
   /** Whether anything is on its way. */
@@ -157,13 +161,14 @@ export class Downloads {
     }
     this.#forks.prune(this.#host.peers);
     this.#seeks.refresh();
-    this.#upgrades.resolve(true);
+    this.#resolveUpgrades(true);
     this.#host.schedule();
   }
 
   /** Blocks are here, or no longer. */
   onBlocks(start: number, end: number, isHeld: boolean): void {
     if (!isHeld) { // what was fetched and cleared is not fetched again by the same range
+      this.#scheduler.onCleared();
       for (const peer of this.#host.peers) peer.touch();
       this.#host.schedule();
       return;
@@ -251,6 +256,7 @@ export class Downloads {
   /** Gives everything up. */
   close(error: unknown): void {
     this.#slowTimer.cancel();
+    this.#newsTimer.cancel();
     this.#rejectAll(error);
     this.#ranges.close();
     this.#upgrades.reject(error);
@@ -263,15 +269,13 @@ export class Downloads {
     return new Scheduler({
       ...{
         log: host.log,
+        peers: host.peers,
         blocks: this.#blocks,
         ranges: this.#ranges,
         seeks: this.#seeks,
         forks: this.#forks,
       },
       allowFork: host.allowFork,
-      get peerCount() {
-        return host.peers.length;
-      },
       get canAsk() {
         return downloads.#storageError === undefined && !downloads.#isStopped && !host.log.isFrozen;
       },
@@ -401,16 +405,27 @@ export class Downloads {
   #settleUpgrades(): void {
     if (this.#upgrades.size === 0 || this.#host.mayFindPeers) return;
     if (this.#scheduler.isUpgrading || this.#forks.isCommitting) return;
-    if (!this.#host.peers.some((peer) => this.#mayHaveNews(peer))) this.#upgrades.resolve(false);
+    const now = this.#log.runtime.clock.now();
+    const ends = [...this.#host.opening, ...this.#host.peers].map((peer) => this.#newsUntil(peer));
+    const left = ends.filter((end) => end > now);
+    if (left.length === 0) this.#resolveUpgrades(false);
+    else this.#newsTimer.reset(Math.min(...left));
   }
 
-  #mayHaveNews(peer: PeerMachine): boolean {
-    if (peer.isPaused || !peer.isDownloading || !peer.isOpen || this.#host.pushOnly) return false;
-    if (!peer.sync.isSynced || peer.sync.mayUpgradeUs) return true;
-    const { remoteFork: fork, remoteLength } = peer;
-    if (!this.#host.allowFork || fork <= this.#log.tree.fork || remoteLength === 0) return false;
+  #resolveUpgrades(isLonger: boolean): void {
+    this.#newsTimer.cancel();
+    this.#upgrades.resolve(isLonger);
+  }
+
+  /** Until when `peer` may turn out to have news; 0 if it has none. */
+  #newsUntil(peer: PeerMachine): number {
+    if (peer.isPaused || !peer.isDownloading || this.#host.pushOnly) return 0;
+    const { remoteFork: fork, remoteLength, sync } = peer;
+    if (!sync.isSynced || sync.isSameFork) return sync.newsUntil;
+    if (!this.#host.allowFork || fork <= this.#log.tree.fork || remoteLength === 0) return 0;
     const job = this.#forks.get(fork);
-    return job === undefined || job.isBusy || job.inquiry !== undefined || job.canAsk(peer);
+    const isHelping = job === undefined || job.isBusy || job.inquiry !== undefined || job.canAsk(peer);
+    return isHelping ? Infinity : 0;
   }
 }
 

@@ -3,6 +3,7 @@ import type { ForkQuestion, ForkSearch } from "../log/fork_search.ts";
 import type { LogData } from "../log/proof_messages.ts";
 import { verifyFromStart } from "../log/verify_proof.ts";
 import { Verifier } from "../log/verifier.ts";
+import { wantAnyAround } from "./block_search.ts";
 import type { Inquiry } from "./in_flight.ts";
 import type { PeerMachine } from "./peer_machine.ts";
 import type { ReplicatedLog } from "./replicated_log.ts";
@@ -30,6 +31,13 @@ export class ForkJob {
   /** Whether this peer could help as far as is known. */
   canAsk(peer: PeerMachine): boolean {
     return this.refusals.get(peer) !== peer.version;
+  }
+
+  /** Whether the log of this peer reaches as far as what is asked next. */
+  isWithin(peer: PeerMachine): boolean {
+    const question = this.search?.question;
+    if (question === undefined) return true;
+    return peer.remoteFork === this.fork && question.start + 2 ** question.nodes <= peer.remoteLength;
   }
 }
 
@@ -78,10 +86,7 @@ export class ForkJobs {
   blockToAsk(job: ForkJob, { start, end }: ForkQuestion, peer: PeerMachine): number | undefined {
     const block = peer.blocks.firstSet(start);
     if (block !== -1 && block < Math.min(end, peer.remoteLength)) return block;
-    if (!peer.hasWanted(start) && start >= peer.blocks.contiguousLength) {
-      peer.want(start);
-      return undefined;
-    }
+    if (wantAnyAround(peer, start, start, end)) return undefined;
     // Who has cleared all blocks there may have their nodes still. One that hangs up when it is asked is not asked again.
     if (this.#mayAskBlindly(job.fork, start)) return start;
     void this.#settle(job);

@@ -22,6 +22,8 @@ export interface Inquiry {
   readonly fork: ForkJob | undefined;
   /** When it was made, in milliseconds of the clock. */
   readonly sentAt: number;
+  /** How often blocks had been cleared here by then. */
+  readonly clears: number;
   /** Whether it counts on answers to earlier requests of the same peer. */
   isTrusting: boolean;
   /** Whether it is over: answered, cancelled, or its peer gone. */

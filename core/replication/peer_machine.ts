@@ -15,7 +15,7 @@ import { RateLimit } from "./rate_limit.ts";
 import { RemoteBitfield } from "./remote_bitfield.ts";
 import { TurnBudget } from "./turn_budget.ts";
 import { Uploader } from "./uploader.ts";
-import { LocalWants } from "./wants.ts";
+import { LocalWants, type WantChange } from "./wants.ts";
 
 /** A peer of one log. */
 export class PeerMachine implements ReplicationPeer {
@@ -31,6 +31,8 @@ export class PeerMachine implements ReplicationPeer {
   readonly inFlight: InFlight;
   /** Nodes that come with that. */
   readonly expectedNodes: ExpectedNodes = new ExpectedNodes();
+  /** Of which regions it was asked which blocks it has. */
+  readonly wants: LocalWants = new LocalWants();
   /** The fork and length of both sides. */
   readonly sync: PeerSync;
   /** Counts changes of what may be asked of it. */
@@ -45,8 +47,10 @@ export class PeerMachine implements ReplicationPeer {
   distrust = 0;
   /** How often it turned out not to do so. */
   distrusts = 0;
-  /** Up to which length the log was sent to it, asked or not. */
+  /** Up to which length the log was sent to it unasked. */
   pushedLength = 0;
+  /** Up to which length the log was sent to it because it asked. */
+  answeredLength = 0;
   /** Proofs of its log that are still looked at: those that were asked for, and a few. */
   comparisons: number = MAX_UNASKED_COMPARISONS;
   /** Whether its log was compared, or will be. */
@@ -54,7 +58,6 @@ export class PeerMachine implements ReplicationPeer {
   readonly #host: PeerHost;
   readonly #channel: PeerChannel;
   readonly #remote = new RemoteBitfield();
-  readonly #wants = new LocalWants();
   readonly #announcer: Announcer;
   readonly #uploader: Uploader;
   readonly #uploadRate: RateLimit;
@@ -231,10 +234,15 @@ export class PeerMachine implements ReplicationPeer {
     return this.#canSeek;
   }
 
+  /** Whether it answers what it is asked, as far as is known. */
+  get isServing(): boolean {
+    if (!this.#isOpen || this.#isPaused || !this.#isDownloading || !this.sync.isSynced) return false;
+    return this.sync.remote.isUploading;
+  }
+
   /** Whether more may be asked of it now. */
   get canAsk(): boolean {
-    if (!this.#isOpen || this.#isPaused || !this.#isDownloading || !this.sync.isSynced) return false;
-    return this.sync.remote.isUploading && this.#downloadRate.hasRoom;
+    return this.isServing && this.#downloadRate.hasRoom;
   }
 
   /** How many requests may be on their way when `peers` serve the log. */
@@ -284,6 +292,7 @@ export class PeerMachine implements ReplicationPeer {
   cut(length: number): void {
     this.#announcer.cut(length);
     this.pushedLength = Math.min(this.pushedLength, length);
+    this.answeredLength = Math.min(this.answeredLength, length);
   }
 
   /** Searches for something to ask of it begin anew. */
@@ -292,26 +301,18 @@ export class PeerMachine implements ReplicationPeer {
     this.blockCursor.at = 0;
   }
 
-  /** Asks it to tell which blocks it has around this one. */
-  want(index: number): void {
+  /** Asks it to tell which it has of `count` blocks from `index` on, or of the first of them. */
+  want(index: number, count = 1): void {
     if (index < this.#remote.contiguousLength) return;
-    const change = this.#wants.add(index);
-    if (change === undefined) return;
-    if (change.unwant !== undefined) {
-      this.#remote.forget(change.unwant.start, change.unwant.length);
-      this.send("unwant", change.unwant);
-    }
-    this.send("want", change.want);
+    this.#sayWants(this.wants.add(index, count, this.remoteLength));
   }
 
-  /** Whether it has told, or was asked to tell, which blocks it has around this one. */
-  hasWanted(index: number): boolean {
-    return this.#wants.has(index);
-  }
-
-  /** Whether one more region may be asked about without forgetting another. */
-  get hasRoomToWant(): boolean {
-    return this.#wants.hasRoom;
+  /** Asks it to tell of any block that it has from `start` up to `end`; false if that was done before. */
+  wantAny(start: number, end: number): boolean {
+    if (start < this.#remote.contiguousLength) return false;
+    const change = this.wants.addAny(start, end, this.remoteLength);
+    this.#sayWants(change);
+    return change !== undefined;
   }
 
   /** A block of it was verified. */
@@ -379,7 +380,11 @@ export class PeerMachine implements ReplicationPeer {
       get pushedLength() {
         return peer.pushedLength;
       },
-      sendData: (data) => this.send("data", data),
+      sendData(data) {
+        const { start, length } = data.upgrade ?? { start: 0, length: 0 };
+        peer.answeredLength = Math.max(peer.answeredLength, start + length);
+        peer.send("data", data);
+      },
       sendNoData: (noData) => this.send("noData", noData),
       onUpload(index, bytes) {
         stats.uploadedBlocks++;
@@ -407,8 +412,16 @@ export class PeerMachine implements ReplicationPeer {
 
   #onBitfield({ start, bytes }: BitfieldMessage): void {
     this.#remote.insert(start, bytes);
+    this.#sayWants(this.wants.onBitfield(start, 8 * bytes.length));
     this.touch();
     this.#host.onNews(this);
+  }
+
+  #sayWants(change: WantChange | undefined): void {
+    if (change === undefined) return;
+    for (const { start, length } of change.forgotten) this.#remote.forget(start, length);
+    for (const want of change.unwants) this.send("unwant", want);
+    for (const want of change.wants) this.send("want", want);
   }
 
   #onRange({ isDrop, start, length }: BlockRange): void {

@@ -6,6 +6,7 @@
 import { fullRoots, isLogLength } from "../log/flat_tree.ts";
 import { readNodes } from "../log/node_reader.ts";
 import { ProtocolError } from "../runtime/errors.ts";
+import { NEWS_WAIT_MS } from "./constants.ts";
 import type { Sync } from "./messages.ts";
 import type { ReplicatedLog } from "./replicated_log.ts";
 
@@ -47,6 +48,8 @@ export class PeerSync {
   readonly #host: PeerSyncHost;
   #remote = UNKNOWN;
   #said: Sync | undefined;
+  /** When that was, or when the channel was opened here; the first time, until the peer has said something. */
+  #saidAt: number;
   #isSynced = false;
   #hasForked = false;
   #isStopped = false;
@@ -58,6 +61,7 @@ export class PeerSync {
   constructor(log: ReplicatedLog, host: PeerSyncHost) {
     this.#log = log;
     this.#host = host;
+    this.#saidAt = log.runtime.clock.now();
   }
 
   /** What the peer said last. */
@@ -85,9 +89,12 @@ export class PeerSync {
     return this.#isLonger && this.#remote.canUpgrade && this.#isAcknowledged;
   }
 
-  /** Whether the peer has more, and may be able to prove it when it has heard how long the log is here. */
-  get mayUpgradeUs(): boolean {
-    return this.#isLonger && (this.#remote.canUpgrade || !this.#isAcknowledged);
+  /** Until when the peer may turn out to be able to prove that the log is longer, as far as that is up to it; 0 if it is not. */
+  get newsUntil(): number {
+    if (!this.#isSynced) return this.#saidAt + NEWS_WAIT_MS;
+    if (!this.#isLonger) return 0;
+    if (this.#isAcknowledged) return this.#remote.canUpgrade ? Infinity : 0;
+    return this.#checking === undefined ? this.#saidAt + NEWS_WAIT_MS : Infinity;
   }
 
   /** Blocks before this one can be verified when this peer proves them, since it has the roots that are here. */
@@ -115,6 +122,12 @@ export class PeerSync {
     this.#remote = { ...this.#remote, canUpgrade: false, remoteLength: this.#log.tree.length };
   }
 
+  /** Nodes may be gone: what was found of the peer's roots is to be looked up anew. */
+  forgetRoots(): void {
+    this.#connected = { fork: 0, length: 0 };
+    this.#checking = undefined;
+  }
+
   /** Says what has changed, if it matters. */
   refresh(): void {
     this.#check();
@@ -125,6 +138,8 @@ export class PeerSync {
     if (this.#isStopped || this.#checking !== undefined) return;
     const now = this.#current();
     if (this.#said !== undefined && !this.#differs(this.#said, now)) return;
+    // A peer that says nothing is not waited for the longer the more there is to tell it.
+    if (this.#said === undefined || this.#isSynced) this.#saidAt = this.#log.runtime.clock.now();
     this.#said = now;
     this.#host.send(now);
   }

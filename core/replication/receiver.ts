@@ -119,12 +119,12 @@ export class Receiver {
       return;
     }
     if (!(applied instanceof Promise)) {
-      this.#finish(peer, job, data, applied);
+      this.#finish(peer, inquiry, job, data, applied);
       this.#host.askMore(peer);
       return;
     }
     void applied.then((value) => {
-      this.#finish(peer, job, data, value);
+      this.#finish(peer, inquiry, job, data, value);
       this.#host.schedule();
     }, (error) => this.#fail(peer, inquiry, job, error));
   }
@@ -150,6 +150,7 @@ export class Receiver {
   /** It is verified and stored. */
   #finish(
     peer: PeerMachine,
+    inquiry: Inquiry | undefined,
     job: BlockJob | undefined,
     data: LogData,
     applied: Applied,
@@ -165,8 +166,17 @@ export class Receiver {
       const bytes = data.block.value.length;
       peer.countDownload(bytes);
       this.#host.onDownload(peer, data.block.index, bytes);
+    } else if (inquiry !== undefined && !applied.isUpgrade && this.#isWanting(inquiry)) {
+      peer.countRefusal();
+      this.#noteRefusal(peer, inquiry);
     }
     this.#host.seeks.refresh();
+  }
+
+  /** Whether the log is still not as long as a request would have made it: an answer that is right and proves less is a refusal. */
+  #isWanting({ request: { fork, upgrade } }: Inquiry): boolean {
+    const { tree } = this.#log;
+    return upgrade !== undefined && fork === tree.fork && upgrade.start + upgrade.length > tree.length;
   }
 
   /** It is wrong, or cannot be stored. */
@@ -187,16 +197,28 @@ export class Receiver {
   }
 
   #onInvalid(peer: PeerMachine, inquiry: Inquiry | undefined, error: ProtocolError): void {
-    // The log may have become another one since the request, or an answer that this one counted on has not come.
-    const isStale = inquiry !== undefined && inquiry.request.fork !== this.#log.tree.fork;
-    const isUnlucky = inquiry?.isTrusting === true && error.code === "INVALID_OPERATION";
-    if (isUnlucky) this.#host.scheduler.distrust(peer);
+    const { scheduler } = this.#host;
+    const isUnfit = error.code === "INVALID_OPERATION";
+    // The log may have become another one since the request, or longer, or an answer that this one counted on has not come.
+    const isStale = inquiry !== undefined && this.#isStale(inquiry, isUnfit);
+    const isUnlucky = inquiry?.isTrusting === true && isUnfit;
+    if (isUnlucky) scheduler.distrust(peer);
     if (isStale || isUnlucky) return;
-    // Those who push may be mistaken about what is known here.
-    if (inquiry === undefined && error.code === "INVALID_OPERATION") return;
+    // Those who push may be mistaken about what is known here, and what was known may be cleared.
+    if (isUnfit && (inquiry === undefined || scheduler.isOutrun(inquiry))) return;
+    // Of hypercore 11 so are answers: it begins where its pushes ended.
+    if (isUnfit && this.#host.allowPush) {
+      peer.countRefusal();
+      return;
+    }
     peer.pause();
     this.#host.onVerificationError(peer, error);
     if (error.code !== "INVALID_OPERATION") this.requestProof(peer);
+  }
+
+  #isStale({ request: { fork, upgrade } }: Inquiry, isUnfit: boolean): boolean {
+    const { tree } = this.#log;
+    return fork !== tree.fork || (isUnfit && upgrade !== undefined && upgrade.start < tree.length);
   }
 
   #refuse(peer: PeerMachine, inquiry: Inquiry, reason: number): void {
@@ -217,7 +239,8 @@ export class Receiver {
   }
 
   async #takeFork(peer: PeerMachine, inquiry: Inquiry, job: ForkJob, data: LogData): Promise<void> {
-    if (data.fork !== job.fork || job.isBusy) {
+    // Sizes are proven by what is below them: nothing else than the hash of a block will do.
+    if (data.fork !== job.fork || job.isBusy || data.hash?.index !== inquiry.request.hash?.index) {
       this.#refuse(peer, inquiry, 0);
       return;
     }

@@ -125,7 +125,6 @@ export class Replicator {
   }
 
   set pushOnly(value: boolean) {
-    if (this.#pushOnly === value) return;
     this.#pushOnly = value;
     for (const peer of this.#peers) peer.touch();
     this.#schedule();
@@ -181,7 +180,10 @@ export class Replicator {
     return this.#downloads.seek(bytes, padding, options.signal);
   }
 
-  /** Resolves with true as soon as the log has changed; with false when all peers have said how theirs stand and none has more. */
+  /**
+   * Resolves with true as soon as the log has changed; with false when no peer has more, as far as they have said within 5 seconds
+   * how theirs stand.
+   */
   requestUpgrade(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<boolean> {
     return this.#downloads.upgrade(options.signal);
   }
@@ -269,7 +271,7 @@ export class Replicator {
     const replicator = this;
     const observer = this.#observer;
     return new Downloads({
-      ...{ log: this.#log, peers: this.#peers, allowFork, eagerUpgrade },
+      ...{ log: this.#log, peers: this.#peers, opening: this.#opening, allowFork, eagerUpgrade },
       get isDownloading() {
         return replicator.#isDownloading;
       },
@@ -283,7 +285,7 @@ export class Replicator {
         return replicator.#allowPush;
       },
       get mayFindPeers() {
-        return replicator.#opening.size > 0 || (replicator.#findingPeers > 0 && !replicator.#hadPeers);
+        return replicator.#findingPeers > 0 && !replicator.#hadPeers;
       },
       schedule: () => this.#schedule(),
       onDownload: (peer, index, bytes) => observer.onDownload?.(index, bytes, peer),
@@ -360,6 +362,7 @@ export class Replicator {
       peer.close();
       peer.uncork();
     }
+    for (const peer of [...this.#opening]) peer.close();
   }
 
   // The log
@@ -373,11 +376,10 @@ export class Replicator {
 
   #onLogBlocks(start: number, end: number, isHeld: boolean): void {
     this.#news.add(start, end, isHeld);
+    if (!isHeld) { for (const { sync } of this.#peers) sync.forgetRoots(); } // cleared blocks take nodes with them
     this.#downloads.onBlocks(start, end, isHeld);
     this.#schedule();
   }
-
-  // Turns
 
   /** Does at the end of the turn what has become possible in it. */
   #schedule(): void {

@@ -4,7 +4,8 @@
  */
 import type { LogRequest } from "../log/proof_messages.ts";
 import type { BlockJob, BlockJobs } from "./block_jobs.ts";
-import { HOTSWAP_MS, HOTSWAP_SCAN, MAX_HOTSWAPS, RANGE_WANTS, WANT_BLOCKS } from "./constants.ts";
+import { firstLacking, firstUnasked, wantAnyAround, wantMore } from "./block_search.ts";
+import { HOTSWAP_MS, HOTSWAP_SCAN, MAX_HOTSWAPS } from "./constants.ts";
 import type { ForkJob, ForkJobs } from "./fork_jobs.ts";
 import type { Inquiry } from "./in_flight.ts";
 import { type MissingLevels, missingLevels, nodeOf } from "./missing_levels.ts";
@@ -19,8 +20,8 @@ import type { Random } from "../runtime/runtime.ts";
 export interface SchedulerHost {
   /** The log. */
   readonly log: ReplicatedLog;
-  /** How many peers there are. */
-  readonly peerCount: number;
+  /** All peers. */
+  readonly peers: readonly PeerMachine[];
   /** Whether anything is to be asked at all. */
   readonly canAsk: boolean;
   /** Whether only blocks that are forced are asked for. */
@@ -63,6 +64,7 @@ export class Scheduler {
   /** The request that may make the log longer. */
   #upgrade: Inquiry | undefined;
   #nextRange = 0;
+  #clears = 0;
 
   constructor(host: SchedulerHost) {
     this.#host = host;
@@ -130,6 +132,16 @@ export class Scheduler {
     }
   }
 
+  /** Nodes may be gone that answers count on which are on their way. */
+  onCleared(): void {
+    this.#clears++;
+  }
+
+  /** Whether nodes may be gone since this was asked. */
+  isOutrun(inquiry: Inquiry): boolean {
+    return inquiry.clears !== this.#clears;
+  }
+
   /** A peer turned out not to answer in order: for a while, and longer each time, nothing is made to depend on that. */
   distrust(peer: PeerMachine): void {
     if (peer.distrust > 0) return;
@@ -139,7 +151,7 @@ export class Scheduler {
 
   #hasRoom(peer: PeerMachine): boolean {
     if (!peer.canAsk || !this.#host.canAsk || this.#host.forks.isCommitting) return false;
-    return peer.inFlight.size + peer.arriving < peer.inFlightLimit(this.#host.peerCount);
+    return peer.inFlight.size + peer.arriving < peer.inFlightLimit(this.#host.peers.length);
   }
 
   // What to ask
@@ -169,9 +181,9 @@ export class Scheduler {
     const end = Math.min(regionEnd, peer.sync.usableLength);
     if (start >= end) return false;
     const from = start + randomBelow(this.#random, end - start);
-    const block = this.#findIn(peer, from, end) ?? this.#findIn(peer, start, from);
+    const block = firstLacking(this.#log, peer, from, end) ?? firstLacking(this.#log, peer, start, from);
     if (block === undefined) {
-      if (!peer.hasWanted(from)) peer.want(from);
+      wantAnyAround(peer, from, start, end);
       return false;
     }
     this.#ask(peer, { seek, hash: { index: 2 * block, nodes: seek.levels } });
@@ -239,8 +251,9 @@ export class Scheduler {
       const isFresh = cursor.at === -1 && !range.isLinear;
       cursor.at = isFresh ? start + randomBelow(this.#random, end - start) : start;
     }
-    const block = this.#find(peer, cursor.at, end) ?? this.#find(peer, start, cursor.at);
-    if (block === undefined) this.#wantMore(peer, start, Math.min(range.end, this.#log.tree.length));
+    const find = (from: number, to: number) => firstUnasked(this.#log, this.#host.blocks, peer, from, to);
+    const block = find(cursor.at, end) ?? find(start, cursor.at);
+    if (block === undefined) wantMore(this.#log, peer, start, Math.min(range.end, this.#log.tree.length));
     else cursor.at = block + 1;
     return block;
   }
@@ -256,7 +269,7 @@ export class Scheduler {
         continue;
       }
       if (!peer.has(block)) {
-        if (!peer.hasWanted(block) && peer.hasRoomToWant) peer.want(block);
+        if (!peer.wants.has(block) && peer.wants.hasRoom) peer.want(block);
         continue;
       }
       cursor.at = at + 1;
@@ -265,49 +278,17 @@ export class Scheduler {
     return undefined;
   }
 
-  /** The first block from `start` up to `end` that the peer has, that is not here, and that nobody is asked for. */
-  #find(peer: PeerMachine, start: number, end: number): number | undefined {
-    for (let at = start; at < end; at++) {
-      const found = this.#findIn(peer, at, end);
-      if (found === undefined || this.#host.blocks.get(found) === undefined) return found;
-      at = found;
-    }
-    return undefined;
-  }
-
-  /** The first block from `start` up to `end` that the peer has and that is not here. */
-  #findIn(peer: PeerMachine, start: number, end: number): number | undefined {
-    for (let at = start; at < end;) {
-      const theirs = peer.blocks.firstSet(at);
-      if (theirs === -1 || theirs >= end) return undefined;
-      at = this.#log.held.firstUnset(theirs);
-      if (at === theirs) return at;
-    }
-    return undefined;
-  }
-
-  /** Asks which blocks the peer has in the next regions of which it has not told. */
-  #wantMore(peer: PeerMachine, start: number, end: number): void {
-    const known = peer.remoteContiguousLength;
-    const last = Math.min(end, peer.remoteLength);
-    let left = RANGE_WANTS;
-    for (let at = Math.max(start, known); at < last && left > 0 && peer.hasRoomToWant;) {
-      at = this.#log.held.firstUnset(at);
-      if (at >= last) return;
-      if (!peer.hasWanted(at)) {
-        peer.want(at);
-        left--;
-      }
-      at = (Math.floor(at / WANT_BLOCKS) + 1) * WANT_BLOCKS;
-    }
-  }
-
   #askFork(peer: PeerMachine): boolean {
     const { remoteFork: fork, remoteLength: length } = peer;
     if (!this.#host.allowFork || fork <= this.#log.tree.fork || length === 0) return false;
     if (!this.#host.wantsUpgrade) return false;
     const forkJob = this.#host.forks.obtain(fork);
     if (forkJob.inquiry !== undefined || forkJob.isBusy || !forkJob.canAsk(peer)) return false;
+    if (!forkJob.isWithin(peer)) {
+      const isLonger = (other: PeerMachine) => forkJob.isWithin(other) && forkJob.canAsk(other);
+      if (this.#host.peers.some((other) => other.isServing && isLonger(other))) return false;
+      forkJob.search = undefined; // whose log it was is gone, or cannot tell: a shorter one will do
+    }
     if (forkJob.search === undefined) {
       const isManifestWanted = this.#log.verifier === undefined;
       this.#ask(peer, { fork, forkJob, upgrade: { start: 0, length }, isManifestWanted });
@@ -348,15 +329,16 @@ export class Scheduler {
 
   /** The way to the length of the peer, if it can prove that, and nobody is asked. */
   #upgradeOf(peer: PeerMachine): Question["upgrade"] {
-    if (!peer.sync.canUpgradeUs || !this.#mayAskForUpgrade) return undefined;
+    if (!peer.sync.canUpgradeUs || !this.#mayAskForUpgrade(peer)) return undefined;
     const { length } = this.#log.tree;
     return { start: length, length: peer.remoteLength - length };
   }
 
-  /** One peer at a time, unless that one is slow. */
-  get #mayAskForUpgrade(): boolean {
-    return this.#upgrade === undefined ||
-      this.#upgrade.sentAt + HOTSWAP_MS <= this.#log.runtime.clock.now();
+  /** One peer at a time; another one if that one is slow. */
+  #mayAskForUpgrade(peer: PeerMachine): boolean {
+    if (this.#upgrade === undefined) return true;
+    const { sentAt } = this.#upgrade;
+    return this.#upgrade.peer !== peer && sentAt + HOTSWAP_MS <= this.#log.runtime.clock.now();
   }
 
   // Asking
@@ -372,6 +354,7 @@ export class Scheduler {
       seek,
       fork,
       sentAt: runtime.clock.now(),
+      clears: this.#clears,
       isTrusting: false,
       isOver: false,
     };

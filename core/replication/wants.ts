@@ -1,51 +1,133 @@
 /** Of which regions of a log one side wants to hear which blocks the other has. */
 import {
+  MAX_LOCAL_ANY_WANTS,
+  MAX_LOCAL_SMALL_WANTS,
   MAX_LOCAL_WANTS,
   MAX_REMOTE_ANY_WANTS,
   MAX_REMOTE_WANT_LENGTHS,
   MAX_REMOTE_WANTS,
   MIN_WANT_BLOCKS,
+  SMALL_WANT_BLOCKS,
+  SMALL_WANT_SHARE,
   WANT_BLOCKS,
 } from "./constants.ts";
 import type { Want } from "./messages.ts";
 
 /** What to say to the peer. */
 export interface WantChange {
-  /** A region of which nothing more needs to be said, and which is to be forgotten. */
-  readonly unwant: Want | undefined;
-  /** A region to be told about. */
-  readonly want: Want;
+  /** Regions of which nothing more needs to be said, */
+  readonly unwants: readonly Want[];
+  /** those among them that are to be forgotten, */
+  readonly forgotten: readonly Want[];
+  /** and regions to be told about. */
+  readonly wants: readonly Want[];
 }
 
-/** The regions of which this side has asked a peer: few at a time, the oldest makes room. */
+const wholeOf = (index: number) => Math.floor(index / WANT_BLOCKS);
+const smallOf = (index: number) => Math.floor(index / SMALL_WANT_BLOCKS);
+
+/**
+ * The regions of which this side has asked a peer. It is told of whole ones, up to 256 KiB of bits, only where much of them is of
+ * interest, or where their bits are few anyway; else of small ones; or of any one block.
+ *
+ * hypercore 10 answers with the beginning of the whole region, whatever the want: it is recognized by that, and asked about whole
+ * regions from then on.
+ */
 export class LocalWants {
   /** Numbers of regions of WANT_BLOCKS blocks, in the order in which they were asked for. */
-  readonly #regions = new Set<number>();
+  readonly #whole = new Set<number>();
+  /** Numbers of regions of SMALL_WANT_BLOCKS blocks in others, likewise. */
+  readonly #small = new Set<number>();
+  /** The latest regions of which any block was asked for. */
+  readonly #any: Want[] = [];
+  #isWholesale = false;
 
   /** Whether one more may be asked about without giving up another. */
   get hasRoom(): boolean {
-    return this.#regions.size < MAX_LOCAL_WANTS;
+    return this.#whole.size < MAX_LOCAL_WANTS;
+  }
+
+  /** Whether the peer answers for whole regions only. */
+  get isWholesale(): boolean {
+    return this.#isWholesale;
   }
 
   /** Whether the peer was asked about the region of this block. */
   has(index: number): boolean {
-    return this.#regions.has(Math.floor(index / WANT_BLOCKS));
+    return this.#whole.has(wholeOf(index)) || this.#small.has(smallOf(index));
   }
 
-  /** Asks about the region of this block; undefined if that was done before. */
-  add(index: number): WantChange | undefined {
-    const region = Math.floor(index / WANT_BLOCKS);
-    if (this.#regions.has(region)) return undefined;
-    const [oldest] = this.#regions;
-    const isFull = this.#regions.size >= MAX_LOCAL_WANTS;
-    if (isFull) this.#regions.delete(oldest!);
-    this.#regions.add(region);
-    return { unwant: isFull ? wantOf(oldest!) : undefined, want: wantOf(region) };
+  /** Where the region around this block ends, of which the peer was asked. */
+  endOf(index: number): number {
+    if (this.#whole.has(wholeOf(index))) return (wholeOf(index) + 1) * WANT_BLOCKS;
+    return (smallOf(index) + 1) * SMALL_WANT_BLOCKS;
+  }
+
+  /** Asks about `count` blocks from `index` on in a log of `length`, or the first of them; undefined if that was done before. */
+  add(index: number, count: number, length: number): WantChange | undefined {
+    if (this.has(index)) return undefined;
+    const inside = [...this.#small].filter((small) => wholeOf(small * SMALL_WANT_BLOCKS) === wholeOf(index));
+    const bits = (inside.length + Math.ceil(count / SMALL_WANT_BLOCKS)) * SMALL_WANT_BLOCKS;
+    const isSmall = this.#isWorthIt(index, length, bits) && this.#small.size < MAX_LOCAL_SMALL_WANTS;
+    if (!isSmall) return this.#addWhole(wholeOf(index), inside);
+    this.#small.add(smallOf(index));
+    return { unwants: [], forgotten: [], wants: [wantOf(smallOf(index), SMALL_WANT_BLOCKS)] };
+  }
+
+  /** Asks for any block from `start` up to `end` of a log of `length`, in one whole region; undefined if that was done before. */
+  addAny(start: number, end: number, length: number): WantChange | undefined {
+    if (this.#whole.has(wholeOf(start))) return undefined;
+    if (!this.#isWorthIt(start, length, SMALL_WANT_BLOCKS)) return this.add(start, WANT_BLOCKS, length);
+    if (this.#any.some((one) => one.start === start && one.length === end - start)) return undefined;
+    const want = { start, length: end - start, isAny: true };
+    this.#any.push(want);
+    return {
+      unwants: this.#any.length > MAX_LOCAL_ANY_WANTS ? [this.#any.shift()!] : [],
+      forgotten: [],
+      wants: [want],
+    };
+  }
+
+  /** Bits have come, of `count` blocks from `start` on. If they are of no region that was asked about, the whole ones are. */
+  onBitfield(start: number, count: number): WantChange | undefined {
+    if (this.#isWholesale || count <= SMALL_WANT_BLOCKS || this.#whole.has(wholeOf(start))) return undefined;
+    this.#isWholesale = true;
+    const asked = [
+      ...[...this.#small].map((small) => small * SMALL_WANT_BLOCKS),
+      ...this.#any.map((one) => one.start),
+    ];
+    this.#small.clear();
+    this.#any.length = 0;
+    const changes = [...new Set(asked.map(wholeOf))].flatMap((whole) => this.#addWhole(whole, []) ?? []);
+    return {
+      unwants: changes.flatMap(({ unwants }) => unwants),
+      forgotten: changes.flatMap(({ forgotten }) => forgotten),
+      wants: changes.flatMap(({ wants }) => wants),
+    };
+  }
+
+  /** Whether so few bits are worth being asked for instead of all of the whole region around this block. */
+  #isWorthIt(index: number, length: number, bits: number): boolean {
+    const all = Math.min(WANT_BLOCKS, length - wholeOf(index) * WANT_BLOCKS);
+    return !this.#isWholesale && bits * SMALL_WANT_SHARE <= all;
+  }
+
+  /** Asks about a whole region instead of the small ones inside. */
+  #addWhole(whole: number, inside: readonly number[]): WantChange | undefined {
+    if (this.#whole.has(whole)) return undefined;
+    const [oldest] = this.#whole;
+    const isFull = this.#whole.size >= MAX_LOCAL_WANTS;
+    const forgotten = isFull ? [wantOf(oldest!, WANT_BLOCKS)] : [];
+    if (isFull) this.#whole.delete(oldest!);
+    this.#whole.add(whole);
+    for (const small of inside) this.#small.delete(small);
+    const unwants = [...forgotten, ...inside.map((small) => wantOf(small, SMALL_WANT_BLOCKS))];
+    return { unwants, forgotten, wants: [wantOf(whole, WANT_BLOCKS)] };
   }
 }
 
-function wantOf(region: number): Want {
-  return { start: region * WANT_BLOCKS, length: WANT_BLOCKS, isAny: false };
+function wantOf(region: number, length: number): Want {
+  return { start: region * length, length, isAny: false };
 }
 
 /** The regions of which a peer wants to hear. What cannot be kept in a few sets becomes: everything. */

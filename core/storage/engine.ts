@@ -4,8 +4,13 @@
  */
 import type { StoreSize } from "./storage.ts";
 
-/** What is counted: blocks by index, tree nodes by index, bitfield pages by number. */
-export type Kind = "block" | "node" | "page";
+/**
+ * What is counted: blocks by index, tree nodes by index, bitfield pages by number, and for blocks that are kept in files of their
+ * own their places, by the index of the block.
+ */
+export type Kind = "block" | "node" | "page" | "place";
+/** All kinds. */
+export const KINDS: readonly Kind[] = ["block", "node", "page", "place"];
 
 /** A value and where it is. */
 export interface Entry {
@@ -17,13 +22,16 @@ export interface Entry {
 
 /** A synchronous store of values. Layers are numbered; layer 0 is the store's own. */
 export interface Engine {
+  /** Begins a transaction: what is changed until it ends is kept whole or not at all. @throws {StorageError} as `commit`. */
+  begin(): void;
   /**
-   * Runs `work`, and keeps what it has changed whole, or, if it throws, nothing of it.
+   * Keeps what was changed. If it fails, {@linkcode rollback} must follow.
    *
-   * @throws whatever `work` throws.
    * @throws {StorageError} `DISK_FULL` if there was no room; anything else breaks the store.
    */
-  transaction(work: () => void): void;
+  commit(): void;
+  /** Takes back what was changed since {@linkcode begin}. */
+  rollback(): void;
   /** The value at `index`. */
   get(layer: number, kind: Kind, index: number): Uint8Array | undefined;
   /** Puts a value, over one that may be there. The bytes are the caller's: they are copied if they are kept. */
@@ -38,6 +46,8 @@ export interface Engine {
   getNamed(layer: number, name: string): Uint8Array | undefined;
   /** Puts the value of a name, or takes it away. */
   putNamed(layer: number, name: string, value: Uint8Array | undefined): void;
+  /** The numbers of the layers that have, or have had, values of `kind`. */
+  layersWith(kind: Kind): number[];
   /** All names that begin with `prefix`. */
   names(layer: number, prefix: string): string[];
   /** Deletes a part of the layer, in a transaction of its own; true if nothing is left of it. */
@@ -46,10 +56,28 @@ export interface Engine {
   shrink(): boolean;
   /** How much room is taken. */
   size(): StoreSize;
+  /** If more is written than the medium can take: settles when there is room again. What was written is there meanwhile. */
+  relief(): Promise<void> | undefined;
   /** Lets other work of the program go first, between two parts of something long. */
   rest(): Promise<void>;
   /** Waits until all transactions are as safe as the engine can make them. */
   sync(): Promise<void>;
   /** Ends its use. */
-  close(): void;
+  close(): Promise<void>;
+}
+
+/**
+ * Runs `work` as a transaction of `engine`.
+ *
+ * @throws whatever `work` throws, and {@linkcode Engine.commit}; then nothing was changed.
+ */
+export function transact(engine: Engine, work: () => void): void {
+  engine.begin();
+  try {
+    work();
+    engine.commit();
+  } catch (error) {
+    engine.rollback();
+    throw error;
+  }
 }

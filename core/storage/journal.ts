@@ -8,11 +8,10 @@ import { readUint32, writeUint32 } from "../../encoding/fixed.ts";
 import { array } from "../../encoding/lists.ts";
 import { string } from "../../encoding/strings.ts";
 import { uint } from "../../encoding/varint.ts";
-import type { Engine, Entry, Kind } from "./engine.ts";
+import { type Engine, type Entry, type Kind, KINDS, transact } from "./engine.ts";
 import type { SimulatedFile } from "./simulated_disk.ts";
 import type { StoreSize } from "./storage.ts";
 
-const KINDS: readonly Kind[] = ["block", "node", "page"];
 /** Length and checksum before each frame. */
 const HEADER_BYTES = 8;
 
@@ -109,15 +108,19 @@ export class JournaledEngine implements Engine {
     file.sync();
   }
 
-  transaction(work: () => void): void {
-    try {
-      this.#below.transaction(() => {
-        work();
-        if (this.#changes.length > 0) this.#append();
-      });
-    } finally {
-      this.#changes = [];
-    }
+  begin(): void {
+    this.#below.begin();
+  }
+
+  commit(): void {
+    if (this.#changes.length > 0) this.#append();
+    this.#changes = [];
+    this.#below.commit();
+  }
+
+  rollback(): void {
+    this.#changes = [];
+    this.#below.rollback();
   }
 
   get(layer: number, kind: Kind, index: number): Uint8Array | undefined {
@@ -154,12 +157,16 @@ export class JournaledEngine implements Engine {
     this.#below.putNamed(layer, name, value);
   }
 
+  layersWith(kind: Kind): number[] {
+    return this.#below.layersWith(kind);
+  }
+
   names(layer: number, prefix: string): string[] {
     return this.#below.names(layer, prefix);
   }
 
   purge(layer: number): boolean {
-    this.transaction(() => this.#changes.push({ type: "purge", layer }));
+    transact(this, () => this.#changes.push({ type: "purge", layer }));
     return this.#below.purge(layer);
   }
 
@@ -172,6 +179,10 @@ export class JournaledEngine implements Engine {
     return this.#below.size();
   }
 
+  relief(): Promise<void> | undefined {
+    return this.#below.relief();
+  }
+
   rest(): Promise<void> {
     return this.#below.rest();
   }
@@ -180,8 +191,8 @@ export class JournaledEngine implements Engine {
     this.#file.sync();
   }
 
-  close(): void {
-    this.#below.close();
+  close(): Promise<void> {
+    return this.#below.close();
   }
 
   #append(): void {

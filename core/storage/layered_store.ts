@@ -3,11 +3,11 @@
  */
 import { HyphaError, StorageError, toError } from "../runtime/errors.ts";
 import { Catalog } from "./catalog.ts";
-import type { Engine } from "./engine.ts";
+import { type Engine, transact } from "./engine.ts";
 import { GroupSync } from "./group_sync.ts";
 import { DOOMED, type Layer, NO_LAYER } from "./layers.ts";
 import { LayeredLog } from "./layered_log.ts";
-import type { Durability, LogStorage, Store, StoreSize } from "./storage.ts";
+import type { Durability, LogStorage, MaybePromise, Store, StoreSize } from "./storage.ts";
 import { checkName, type WriteBatch } from "./write_batch.ts";
 
 const RECORD = "record:";
@@ -55,14 +55,19 @@ export class LayeredStore implements Store {
     return this.#catalog.engine().names(NO_LAYER, RECORD + prefix).map((name) => name.slice(RECORD.length));
   }
 
-  /** Writes a batch, whole or not at all. @throws {StorageError} as every store. */
-  write(batch: WriteBatch): void {
+  /**
+   * Writes a batch, whole or not at all, and at once, even if it returns a promise: that one says when the medium has caught up.
+   *
+   * @throws {StorageError} as every store.
+   */
+  write(batch: WriteBatch): MaybePromise<void> {
     const removed: number[] = [];
     this.#transact(() => {
       for (const { name, value } of batch.records) this.#engine.putNamed(NO_LAYER, RECORD + name, value);
       for (const writer of batch.logs) this.#catalog.apply(writer, removed);
     });
     for (const id of removed) this.#purge(id);
+    return this.#engine.relief();
   }
 
   /** Waits until all that was written is as safe as it gets. @throws {StorageError} as every store. */
@@ -120,8 +125,10 @@ export class LayeredStore implements Store {
         await this.sync();
       }
     } finally {
-      if (!this.#catalog.isClosed) this.#engine.close();
-      this.#catalog.isClosed = true;
+      if (!this.#catalog.isClosed) {
+        this.#catalog.isClosed = true;
+        await this.#engine.close();
+      }
     }
   }
 
@@ -134,7 +141,7 @@ export class LayeredStore implements Store {
   #transact(work: () => void): void {
     this.#checkWritable();
     try {
-      this.#engine.transaction(work);
+      transact(this.#engine, work);
       this.#catalog.layers.commit();
     } catch (error) {
       this.#catalog.layers.rollback();
@@ -161,7 +168,7 @@ export class LayeredStore implements Store {
   }
 
   #forget(id: number): void {
-    this.#engine.transaction(() => this.#engine.putNamed(NO_LAYER, DOOMED + id, undefined));
+    transact(this.#engine, () => this.#engine.putNamed(NO_LAYER, DOOMED + id, undefined));
   }
 
   #checkWritable(): void {

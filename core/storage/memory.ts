@@ -12,6 +12,7 @@ interface MemoryLayer {
   readonly block: Map<number, Uint8Array>;
   readonly node: Map<number, Uint8Array>;
   readonly page: Map<number, Uint8Array>;
+  readonly place: Map<number, Uint8Array>;
   readonly named: Map<string, Uint8Array>;
 }
 
@@ -28,15 +29,17 @@ export class MemoryEngine implements Engine {
   #undo: Change[] = [];
   #bytes = 0;
 
-  transaction(work: () => void): void {
-    try {
-      work();
-    } catch (error) {
-      for (const { values, key, before } of this.#undo.toReversed()) this.#exchange(values, key, before);
-      throw error;
-    } finally {
-      this.#undo = [];
-    }
+  begin(): void {
+    this.#undo = [];
+  }
+
+  commit(): void {
+    this.#undo = [];
+  }
+
+  rollback(): void {
+    for (const { values, key, before } of this.#undo.toReversed()) this.#exchange(values, key, before);
+    this.#undo = [];
   }
 
   get(layer: number, kind: Kind, index: number): Uint8Array | undefined {
@@ -84,6 +87,10 @@ export class MemoryEngine implements Engine {
     this.#set(this.#layer(layer).named, name, value?.slice());
   }
 
+  layersWith(kind: Kind): number[] {
+    return [...this.#layers].filter(([, values]) => values[kind].size > 0).map(([layer]) => layer);
+  }
+
   names(layer: number, prefix: string): string[] {
     return [...this.#layers.get(layer)?.named.keys() ?? []].filter((name) => name.startsWith(prefix));
   }
@@ -104,6 +111,10 @@ export class MemoryEngine implements Engine {
     return { bytes: this.#bytes, freeBytes: 0 };
   }
 
+  relief(): Promise<void> | undefined {
+    return undefined;
+  }
+
   rest(): Promise<void> {
     return Promise.resolve();
   }
@@ -112,14 +123,14 @@ export class MemoryEngine implements Engine {
     return Promise.resolve();
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#layers.clear();
   }
 
   #layer(id: number): MemoryLayer {
     let layer = this.#layers.get(id);
     if (layer === undefined) {
-      layer = { block: new Map(), node: new Map(), page: new Map(), named: new Map() };
+      layer = { block: new Map(), node: new Map(), page: new Map(), place: new Map(), named: new Map() };
       this.#layers.set(id, layer);
     }
     return layer;

@@ -53,7 +53,7 @@ export {
 } from "./storage.ts";
 export { openV11Store } from "./v11/open.ts";
 export { V11Store } from "./v11/store.ts";
-export type { FileFolder, RandomAccessFile } from "./v10/files.ts";
+export type { FileFolder, RandomAccessFile } from "./files.ts";
 export { openV10Store, type V10StoreOptions } from "./v10/random_access.ts";
 export { type V10Layout, V10Store, type V10StoreConfig } from "./v10/store.ts";
 export { type LogOperation, LogWriter, WriteBatch } from "./write_batch.ts";

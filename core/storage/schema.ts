@@ -9,12 +9,20 @@
 /** `hyph`: what the header of the file says that it is. */
 export const APPLICATION_ID = 0x68797068;
 /** The version of what follows. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 /** Indexes in a segment. */
 export const SEGMENT_SIZE: number = 2 ** 20;
 
 /** Before there are tables: free pages can be given back, at no cost that could be measured. */
 export const PREPARE = "PRAGMA auto_vacuum = INCREMENTAL";
+
+const PLACE_TABLE = `
+  CREATE TABLE place (
+    id INTEGER PRIMARY KEY,
+    count INTEGER NOT NULL,
+    sum INTEGER NOT NULL,
+    value BLOB NOT NULL
+  );`;
 
 /**
  * Makes the tables. A row holds `count` values that follow each other; `sum` is a CRC-32 of the value that begins with a hash of
@@ -53,11 +61,18 @@ export const CREATE: string = `
     sum INTEGER NOT NULL,
     value BLOB NOT NULL
   );
+  ${PLACE_TABLE}
   PRAGMA application_id = ${APPLICATION_ID};
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
-/** Turns version 1, in which each value had a row of its own, into version 2. */
-export const UPGRADE: string =
-  ["block", "node", "page"].map((kind) => `ALTER TABLE ${kind} ADD COLUMN count INTEGER NOT NULL DEFAULT 1;`)
-    .join("\n") + `PRAGMA user_version = ${SCHEMA_VERSION};`;
+/** Turns an older version into this one: in version 1 each value had a row of its own, in version 2 there were no places. */
+export function upgradeFrom(version: number): string {
+  const statements = [PLACE_TABLE, `PRAGMA user_version = ${SCHEMA_VERSION};`];
+  if (version === 1) {
+    for (const kind of ["block", "node", "page"]) {
+      statements.unshift(`ALTER TABLE ${kind} ADD COLUMN count INTEGER NOT NULL DEFAULT 1;`);
+    }
+  }
+  return statements.join("\n");
+}

@@ -64,6 +64,11 @@ export class SimulatedDisk {
     return this.#calls;
   }
 
+  /** The names of the files that are not empty. */
+  get names(): string[] {
+    return [...this.#files].filter(([, { size }]) => size > 0).map(([name]) => name);
+  }
+
   /** The file called `name`, empty if it is new. */
   file(name: string): SimulatedFile {
     let file = this.#files.get(name);

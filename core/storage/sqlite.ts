@@ -2,8 +2,13 @@
  * The default store on disk: one SQLite file, by the `node:sqlite` that both runtimes bring.
  */
 import { StorageError, toError } from "../runtime/errors.ts";
+import type { DeferredEngine } from "./deferred/engine.ts";
+import { MARK } from "./deferred/mark.ts";
+import { openDeferred } from "./deferred/open.ts";
+import { HostFolder } from "./host_folder.ts";
 import { LayeredStore } from "./layered_store.ts";
-import { APPLICATION_ID, CREATE, PREPARE, SCHEMA_VERSION, UPGRADE } from "./schema.ts";
+import { NO_LAYER } from "./layers.ts";
+import { APPLICATION_ID, CREATE, PREPARE, SCHEMA_VERSION, upgradeFrom } from "./schema.ts";
 import { SqliteEngine } from "./sqlite_engine.ts";
 import type { SqliteDatabase } from "./sqlite_host.ts";
 import { toStorageError } from "./sqlite_errors.ts";
@@ -22,39 +27,44 @@ export interface SqliteStoreOptions {
 
 /** Pages in the log before they are moved to the file: 16 MiB. Four times SQLite's, which spares batches of large blocks half. */
 const CHECKPOINT_PAGES = 4000;
-/** Memory for pages, in KiB. */
-const CACHE_KIBIBYTES = 16_000;
+/** Files with large blocks that are open at a time. */
+const MAX_OPEN_FILES = 16;
+/** Memory for pages, in KiB: 16 MB made random reads a tenth faster, and took 3 MB more of what is in use. */
+const CACHE_KIBIBYTES = 4_000;
 
 const LEVELS: Record<Durability, string> = { full: "NORMAL", normal: "NORMAL", none: "OFF" };
 
 /**
- * A store in one SQLite file. While it is open there is a file ending in `-wal` beside it, which is a part of the store; when it
- * is closed, the one file can be copied or moved as it is.
+ * A store in a SQLite file, with blocks from 4 KiB on in files beside it, whose names are its own with `-values-` and a number.
+ * While it is open there are also files ending in `-wal` and `-pending`, which are a part of the store. When it is closed, it can
+ * be copied or moved as it is: the one file, and those with values if there are any.
  */
 export class SqliteStore extends LayeredStore {
   readonly #engine: SqliteEngine;
+  readonly #deferred: DeferredEngine | undefined;
 
   /** Is made by {@linkcode openSqliteStore}. */
-  constructor(engine: SqliteEngine, durability: Durability) {
-    super(engine, durability);
+  constructor(engine: SqliteEngine, deferred: DeferredEngine | undefined, durability: Durability) {
+    super(deferred ?? engine, durability);
     this.#engine = engine;
+    this.#deferred = deferred;
   }
 
   /**
    * Reads all of it, and tells what is damaged; nothing if all is well. Blocks the program for as long as it takes to read the
-   * file.
+   * files.
    */
   verify(): string[] {
     this.size(); // which fails if the store is closed
-    return [...this.#engine.problems()];
+    return [...this.#engine.problems(), ...this.#deferred?.problems() ?? []];
   }
 }
 
 /**
  * Opens the store in the file at `path`, and makes it if need be.
  *
- * Under Deno it needs to read and write that file. With `full` durability it also wants the file with `-wal` behind its name, to
- * sync it without holding up the program; where that is not granted, nothing prompts, and writing holds up the program instead.
+ * Under Deno it needs to read and write the folder of that file. Where only the file is granted, nothing prompts, and all goes
+ * through SQLite, which is slower and holds up the program while it syncs; a store that has other files is refused then.
  *
  * @throws {StorageError} `STORE_IN_USE` while another process, or this one, has it open; `STORE_UNKNOWN` if it is something else,
  * or was written by a later version; `STORE_CORRUPT`, `READ_FAILED`, `WRITE_FAILED`, `DISK_FULL`.
@@ -70,10 +80,11 @@ export class SqliteStore extends LayeredStore {
  */
 export async function openSqliteStore(path: string, options: SqliteStoreOptions = {}): Promise<SqliteStore> {
   const { durability = "full", create = true } = options;
-  const [{ DatabaseSync }, fs, { crc32 }] = await Promise.all([
+  const [{ DatabaseSync }, fs, { crc32 }, { basename, dirname }] = await Promise.all([
     import("node:sqlite"),
     import("node:fs"),
     import("node:zlib"),
+    import("node:path"),
   ]);
   if (!create && !fs.existsSync(path)) {
     throw new StorageError("STORE_UNKNOWN", `There is no store ${path}: name another file, or create it`);
@@ -82,10 +93,11 @@ export async function openSqliteStore(path: string, options: SqliteStoreOptions 
   let log: number | undefined;
   try {
     database = new DatabaseSync(path) as SqliteDatabase;
-    const mayOpenLog = durability === "full" && mayUse(`${path}-wal`);
-    prepare(database, path, durability === "full" && !mayOpenLog ? "FULL" : LEVELS[durability]);
+    const folder = dirname(path);
+    const isGranted = mayUse(folder);
+    prepare(database, path, durability === "full" && !isGranted ? "FULL" : LEVELS[durability]);
     // SQLite locks the file itself, and a lock goes when any descriptor is closed: only the log may be opened beside it.
-    if (mayOpenLog) log = fs.openSync(`${path}-wal`, "r+");
+    if (isGranted && durability !== "none") log = fs.openSync(`${path}-wal`, "r+");
     const engine = new SqliteEngine({
       database,
       path,
@@ -94,7 +106,25 @@ export async function openSqliteStore(path: string, options: SqliteStoreOptions 
       rest: () => new Promise((resolve) => setImmediate(resolve)),
       close: () => log !== undefined && fs.closeSync(log),
     });
-    return new SqliteStore(engine, durability);
+    if (!isGranted) {
+      if (engine.getNamed(NO_LAYER, MARK) !== undefined) throw notGranted(path);
+      return new SqliteStore(engine, undefined, durability);
+    }
+    const deferred = await openDeferred({
+      below: engine,
+      folder: new HostFolder({
+        fs,
+        path: folder,
+        maxOpenFiles: MAX_OPEN_FILES,
+        mustSync: durability !== "none",
+        readOnly: false,
+        unlock: () => {},
+      }),
+      name: basename(path),
+      durability,
+      crc32: (bytes, start) => bytes.length === 0 ? start : crc32(bytes, start),
+    });
+    return new SqliteStore(engine, deferred, durability);
   } catch (error) {
     if (log !== undefined) fs.closeSync(log);
     database?.close();
@@ -121,7 +151,8 @@ function prepare(database: SqliteDatabase, path: string, level: string): void {
     PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`,
   );
   // Even an empty transaction takes the lock, which then stays.
-  database.exec(`BEGIN IMMEDIATE; ${version === 0 ? CREATE : version === 1 ? UPGRADE : ""} COMMIT`);
+  const changes = version === 0 ? CREATE : version === SCHEMA_VERSION ? "" : upgradeFrom(version!);
+  database.exec(`BEGIN IMMEDIATE; ${changes} COMMIT`);
 }
 
 function syncFile(
@@ -139,7 +170,12 @@ function syncFile(
   });
 }
 
-/** Whether a file may be read and written without asking anybody. */
+function notGranted(path: string): StorageError {
+  const text = `The store ${path} has other files beside it: grant to read and write its folder as well`;
+  return new StorageError("READ_FAILED", text);
+}
+
+/** Whether a folder may be read and written without asking anybody. */
 function mayUse(path: string): boolean {
   if (!("Deno" in globalThis)) return true;
   return (["read", "write"] as const).every((name) =>

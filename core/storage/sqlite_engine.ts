@@ -2,7 +2,7 @@
  * Values in the tables of SQLite.
  */
 import { StorageError } from "../runtime/errors.ts";
-import type { Engine, Entry, Kind } from "./engine.ts";
+import { type Engine, type Entry, type Kind, KINDS, transact } from "./engine.ts";
 import { SEGMENT_SIZE } from "./schema.ts";
 import { toStorageError } from "./sqlite_errors.ts";
 import type { SqliteHost, SqliteStatement } from "./sqlite_host.ts";
@@ -44,6 +44,7 @@ export class SqliteEngine implements Engine {
   readonly #addSegment: SqliteStatement;
   readonly #segmentsBetween: SqliteStatement;
   readonly #anySegment: SqliteStatement;
+  readonly #layersWith: SqliteStatement;
   readonly #deleteSegment: SqliteStatement;
   /** Segments that were used, by layer, kind and upper bits. */
   readonly #segments = new Map<number, Record<Kind, Map<number, Segment>>>();
@@ -62,6 +63,7 @@ export class SqliteEngine implements Engine {
       block: new SqliteTable("block", tables),
       node: new SqliteTable("node", tables),
       page: new SqliteTable("page", tables),
+      place: new SqliteTable("place", tables),
     };
     this.#begin = database.prepare("BEGIN IMMEDIATE");
     this.#commit = database.prepare("COMMIT");
@@ -80,28 +82,30 @@ export class SqliteEngine implements Engine {
       "SELECT id, high FROM segment WHERE layer = ? AND kind = ? AND high >= ? AND high <= ? ORDER BY high",
     );
     this.#anySegment = database.prepare("SELECT id, kind FROM segment WHERE layer = ? LIMIT 1");
+    this.#layersWith = database.prepare("SELECT DISTINCT layer FROM segment WHERE kind = ?");
     this.#deleteSegment = database.prepare("DELETE FROM segment WHERE id = ?");
   }
 
-  transaction(work: () => void): void {
+  begin(): void {
+    this.#do("WRITE_FAILED", () => this.#begin.run());
+  }
+
+  commit(): void {
     this.#do("WRITE_FAILED", () => {
-      this.#begin.run();
-      try {
-        work();
-        this.#flush();
-        this.#commit.run();
-      } catch (error) {
-        this.#segments.clear();
-        this.#buffered = [];
-        this.#bufferedBytes = 0;
-        for (const table of Object.values(this.#tables)) table.forget();
-        // Some failures have ended the transaction already.
-        try {
-          this.#rollback.run();
-        } catch { /* then there is nothing to roll back */ }
-        throw error;
-      }
+      this.#flush();
+      this.#commit.run();
     });
+  }
+
+  rollback(): void {
+    this.#segments.clear();
+    this.#buffered = [];
+    this.#bufferedBytes = 0;
+    for (const table of Object.values(this.#tables)) table.forget();
+    // Some failures have ended the transaction already.
+    try {
+      this.#rollback.run();
+    } catch { /* then there is nothing to roll back */ }
   }
 
   get(layer: number, kind: Kind, index: number): Uint8Array | undefined {
@@ -175,6 +179,13 @@ export class SqliteEngine implements Engine {
     else this.#putNamed.run(layer, name, this.#namedSum(layer, name, value), value);
   }
 
+  layersWith(kind: Kind): number[] {
+    return this.#do("READ_FAILED", () => {
+      const rows = this.#layersWith.iterate(kind) as Iterable<{ layer: number }>;
+      return [...rows].map(({ layer }) => layer);
+    });
+  }
+
   names(layer: number, prefix: string): string[] {
     return this.#do("READ_FAILED", () => {
       const names: string[] = [];
@@ -188,7 +199,7 @@ export class SqliteEngine implements Engine {
 
   purge(layer: number): boolean {
     let isEmpty = false;
-    this.transaction(() => {
+    transact(this, () => {
       const segment = this.#anySegment.get(layer) as { id: number; kind: Kind } | undefined;
       if (segment === undefined) {
         for (const name of this.names(layer, "")) this.putNamed(layer, name, undefined);
@@ -225,6 +236,10 @@ export class SqliteEngine implements Engine {
     });
   }
 
+  relief(): Promise<void> | undefined {
+    return undefined;
+  }
+
   rest(): Promise<void> {
     return this.#host.rest();
   }
@@ -233,7 +248,7 @@ export class SqliteEngine implements Engine {
     return this.#host.sync();
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#do("WRITE_FAILED", () => {
       this.#host.database.close();
       this.#host.close();
@@ -248,7 +263,7 @@ export class SqliteEngine implements Engine {
     }
     const layers = this.#host.database.prepare("SELECT DISTINCT layer FROM segment");
     for (const { layer } of [...layers.iterate() as Iterable<{ layer: number }>]) {
-      for (const kind of ["block", "node", "page"] as const) yield* this.#problemsOf(layer, kind);
+      for (const kind of KINDS) yield* this.#problemsOf(layer, kind);
     }
     const named = this.#host.database.prepare("SELECT layer, name, sum, value FROM named");
     for (const row of named.iterate() as Iterable<Row & { layer: number; name: string }>) {
@@ -308,7 +323,7 @@ export class SqliteEngine implements Engine {
   #remember(layer: number, kind: Kind, high: number, id: number): Segment {
     let segments = this.#segments.get(layer);
     if (segments === undefined) {
-      segments = { block: new Map(), node: new Map(), page: new Map() };
+      segments = { block: new Map(), node: new Map(), page: new Map(), place: new Map() };
       this.#segments.set(layer, segments);
     }
     let segment = segments[kind].get(high);

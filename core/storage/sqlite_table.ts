@@ -8,7 +8,12 @@ import type { SqliteDatabase, SqliteStatement } from "./sqlite_host.ts";
 const PURGE_ROWS = 2000;
 
 /** What tells the checksums of values of different kinds apart. */
-const KIND_SEEDS: Record<Kind, number> = { block: 0x27d4eb2f, node: 0x165667b1, page: 0x5bd1e995 };
+const KIND_SEEDS: Record<Kind, number> = {
+  block: 0x27d4eb2f,
+  node: 0x165667b1,
+  page: 0x5bd1e995,
+  place: 0x7feb352d,
+};
 
 /** Values of one layer within one segment: row numbers and indexes differ by a constant. */
 export interface Segment {

@@ -52,8 +52,8 @@ export const openMessage: Codec<OpenMessage> = {
   },
 };
 
-/** Kept of the memory of a batch for the next one, in bytes. */
-const MAX_KEPT_BYTES = 65536;
+/** Kept of the memory of a batch for the next one, in bytes: room for a block of 64 KiB, which others use most. */
+const MAX_KEPT_BYTES = 2 ** 17;
 /** The most that a message costs beside its body: a switch of channels (1 + 9 bytes), its length (9) and its type (9). */
 const MAX_MESSAGE_OVERHEAD = 28;
 

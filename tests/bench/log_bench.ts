@@ -155,6 +155,7 @@ async function opening(): Promise<void> {
 
 /** A process that opens a log, reads a thousand blocks, and tells what that has taken. */
 async function beMemory(): Promise<never> {
+  await import("node:sqlite"); // the reference has loaded its database by now
   const before = await residentBytes();
   const { log } = await openLog(flagValue("--path"), fromHex(flagValue("--key")!));
   for (let i = 0; i < 1000; i++) await log.get(i * 7919 % log.length);

@@ -1,8 +1,8 @@
 /**
  * Ours against the reference: `deno task bench [--json] [--quick] [--rounds N] [--runtime deno|node] [NAME...]`.
  *
- * `dht` stands for all benchmarks whose names begin with `dht_`, and so on. `--generation 10` lets `log` measure hypercore 10
- * in the place of 11.
+ * `dht` stands for all benchmarks whose names begin with `dht_`, and so on. `log` is compared with hypercore 11 and, in rows of
+ * its own, with hypercore 10.
  *
  * A benchmark NAME is a pair of programs that do the same work and print the same lines: `NAME_bench.ts` here and
  * `bench_NAME.mjs` beside the reference peers. Each runs under Deno and under the oldest supported Node, where ours is the
@@ -27,7 +27,6 @@ const { values: options, positionals } = parseArgs({
     quick: { type: "boolean", default: false },
     rounds: { type: "string", default: "3" },
     runtime: { type: "string", default: "" },
-    generation: { type: "string", default: "11" },
   },
 });
 
@@ -77,14 +76,14 @@ function runBench(name: string): Comparison[] {
   ];
   const onDeno = side(Deno.execPath(), ...deno, join(root, ourFile));
   const onNode = side(node, ...NODE_FLAGS, join(temporary, ourFile));
-  const generation = options.generation === "11" ? [] : ["--generation", options.generation];
-  const referenceOnDeno = side(Deno.execPath(), ...deno, join(root, referenceFile), ...generation);
-  const referenceOnNode = side(node, join(root, referenceFile), ...generation);
+  const referenceOnDeno = side(Deno.execPath(), ...deno, join(root, referenceFile));
+  const referenceOnNode = side(node, join(root, referenceFile));
+  const older = name === "log" ? [side(node, join(root, referenceFile), "--generation", "10")] : [];
   const ours = [
     ...(options.runtime === "node" ? [] : [onDeno]),
     ...(options.runtime === "deno" ? [] : [onNode]),
   ];
-  const references = [...(options.runtime === "node" ? [] : [referenceOnDeno]), referenceOnNode];
+  const references = [...(options.runtime === "node" ? [] : [referenceOnDeno]), referenceOnNode, ...older];
   let sides = existsSync(join(root, referenceFile)) ? [...ours, ...references] : ours;
   for (let round = 0; round < (options.quick ? 1 : Number(options.rounds)); round++) {
     sides = sides.filter((side, index) => {
@@ -99,6 +98,10 @@ function runBench(name: string): Comparison[] {
   return [
     ...compare(name, denoLabel, onDeno.samples, denoReference.samples),
     ...compare(name, "node", onNode.samples, referenceOnNode.samples),
+    ...older.flatMap(({ samples }) => [
+      ...compare(`${name}, generation 10`, "deno, node", onDeno.samples, samples),
+      ...compare(`${name}, generation 10`, "node", onNode.samples, samples),
+    ]),
   ];
 }
 

@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import process from "node:process";
+import { concat } from "../../encoding/bytes.ts";
 import { leafHash } from "../../core/crypto/hash.ts";
 import { defaultManifest, manifestKey } from "../../core/log/manifest.ts";
 import { LogState } from "../../core/log/log_state.ts";
@@ -14,13 +15,25 @@ import { type CrashMode, MemoryStore, SimulatedDisk, type Store } from "../../co
 import { hex, utf8, wasm } from "../crypto/support.ts";
 import { test } from "../harness.ts";
 import { keyPairOf } from "../log/signed_log.ts";
+import { openDeferredOn } from "../storage/deferred_support.ts";
 import { untilPowerFails } from "../storage/workload.ts";
 
 const OPERATIONS = 300;
 const MODES: readonly CrashMode[] = ["all", "none", "prefix", "any"];
 const IS_LONG = process.env["HYPHA_LONG"] === "1";
-/** Every how many calls of the disk the power fails. */
-const STRIDE = IS_LONG ? 1 : 11;
+/** Opens a store on a disk; and every how many calls of the disk the power fails. */
+interface Kind {
+  readonly open: (disk: SimulatedDisk) => Promise<Store>;
+  readonly stride: number;
+}
+
+const KINDS: Readonly<Record<string, Kind>> = {
+  "a journal": {
+    open: (disk) => Promise.resolve(new MemoryStore({ journal: disk.file("journal") })),
+    stride: IS_LONG ? 1 : 11,
+  },
+  "a ring and files of values": { open: (disk) => openDeferredOn(disk), stride: IS_LONG ? 1 : 17 },
+};
 
 const pairs = [keyPairOf(1), keyPairOf(2)];
 const runtime = { clock: new VirtualClock(), random: new SeededRandom("crash"), crypto: wasm };
@@ -76,7 +89,10 @@ async function work(
     const log = logs[which]!;
     const kind = random.below(12);
     const blocks = (i: number) =>
-      Array.from({ length: random.below(4) }, (_, j) => utf8(`${salt} ${n} ${i} ${j}`));
+      Array.from({ length: random.below(4) }, (_, j) => {
+        const text = utf8(`${salt} ${n} ${i} ${j}`);
+        return random.chance(1, 20) ? concat([text, new Uint8Array(5000)]) : text;
+      });
     if (kind === 0) await log.truncate(random.below(log.length + 1), log.tree.fork + 1);
     else if (kind === 1 && log.length > 0) await log.clear(random.below(log.length), log.length);
     else if (kind === 2) await Promise.all([0, 1, 2].map((i) => log.append(blocks(i))));
@@ -97,6 +113,7 @@ async function verify(log: LogState): Promise<void> {
 }
 
 async function crashAt(
+  { open }: Kind,
   seed: number,
   at: number,
 ): Promise<{ disk: SimulatedDisk; acknowledged: string[]; shown: Shown }> {
@@ -104,7 +121,7 @@ async function crashAt(
   const disk = new SimulatedDisk({ random: new SeededRandom(seed), fault });
   const [acknowledged, shown] = [["", ""], new Shown()];
   await untilPowerFails(async () => {
-    const store = new MemoryStore({ journal: disk.file("journal") });
+    const store = await open(disk);
     const logs = [await openLog(store, 0), await openLog(store, 1)];
     logs.forEach((log, i) => shown.watch(log, `log ${i}`));
     await work(logs, seed, "before", OPERATIONS, (_n, log, state) => acknowledged[log] = state);
@@ -113,9 +130,9 @@ async function crashAt(
 }
 
 /** All states that each log goes through, in order. */
-async function statesOf(seed: number): Promise<{ states: string[][]; calls: number }> {
+async function statesOf({ open }: Kind, seed: number): Promise<{ states: string[][]; calls: number }> {
   const disk = new SimulatedDisk({ random: new SeededRandom(seed), fault: () => undefined });
-  const store = new MemoryStore({ journal: disk.file("journal") });
+  const store = await open(disk);
   const logs = [await openLog(store, 0), await openLog(store, 1)];
   const states = await Promise.all(logs.map(async (log) => ["", await stateOf(log)]));
   await work(logs, seed, "before", OPERATIONS, (_n, log, state) => states[log]!.push(state));
@@ -123,33 +140,35 @@ async function statesOf(seed: number): Promise<{ states: string[][]; calls: numb
   return { states, calls };
 }
 
-test("a power cut takes nothing that was acknowledged, and never makes a writer sign two blocks in one place", async () => {
-  let points = 0;
-  for (const seed of IS_LONG ? [1, 2, 3] : [1]) {
-    const { states, calls } = await statesOf(seed);
-    for (let at = 1; at <= calls; at += STRIDE) {
-      const { disk, acknowledged, shown } = await crashAt(seed, at);
-      for (const mode of MODES) {
-        points++;
-        const what = `seed ${seed}, power cut at call ${at}, ${mode} of what was unsynced is left`;
-        const found = disk.afterCrash(mode, { random: new SeededRandom(seed * 7919 + at) });
-        const store = new MemoryStore({ journal: found.file("journal") });
-        const logs = [await openLog(store, 0), await openLog(store, 1)];
-        const since = new Shown(shown);
-        for (const [i, log] of logs.entries()) {
-          await verify(log);
-          const place = states[i]!.lastIndexOf(await stateOf(log));
-          assert.ok(
-            place >= states[i]!.indexOf(acknowledged[i]!),
-            `${what}: log ${i} is before what was acknowledged`,
-          );
-          since.watch(log, `log ${i}`);
+for (const [name, kind] of Object.entries(KINDS)) {
+  test(`with ${name}, a power cut takes nothing that was acknowledged, and makes no writer contradict itself`, async () => {
+    let points = 0;
+    for (const seed of IS_LONG ? [1, 2, 3] : [1]) {
+      const { states, calls } = await statesOf(kind, seed);
+      for (let at = 1; at <= calls; at += kind.stride) {
+        const { disk, acknowledged, shown } = await crashAt(kind, seed, at);
+        for (const mode of MODES) {
+          points++;
+          const what = `seed ${seed}, power cut at call ${at}, ${mode} of what was unsynced is left`;
+          const found = disk.afterCrash(mode, { random: new SeededRandom(seed * 7919 + at) });
+          const store = await kind.open(found);
+          const logs = [await openLog(store, 0), await openLog(store, 1)];
+          const since = new Shown(shown);
+          for (const [i, log] of logs.entries()) {
+            await verify(log);
+            const place = states[i]!.lastIndexOf(await stateOf(log));
+            assert.ok(
+              place >= states[i]!.indexOf(acknowledged[i]!),
+              `${what}: log ${i} is before what was acknowledged`,
+            );
+            since.watch(log, `log ${i}`);
+          }
+          // The writer goes on otherwise than before: what peers have seen must not be contradicted by it.
+          await work(logs, seed, `after ${at} ${mode}`, 10, () => {});
+          for (const log of logs) await verify(log);
         }
-        // The writer goes on otherwise than before: what peers have seen must not be contradicted by it.
-        await work(logs, seed, `after ${at} ${mode}`, 10, () => {});
-        for (const log of logs) await verify(log);
       }
     }
-  }
-  assert.ok(points > 100, `${points} points`);
-});
+    assert.ok(points > 100, `${points} points`);
+  });
+}

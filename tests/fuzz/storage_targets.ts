@@ -2,6 +2,8 @@
  * Fuzz targets for `core/storage/`: what is read back from a disk that may have rotted.
  */
 import { decode, decodeExact, encode } from "../../encoding/codec.ts";
+import { mark } from "../../core/storage/deferred/mark.ts";
+import { place } from "../../core/storage/deferred/place.ts";
 import { engineChange } from "../../core/storage/journal.ts";
 import { logAuth, logHead, logHints, nodeValue } from "../../core/storage/records.ts";
 import { oplogEntry } from "../../core/storage/v10/entry.ts";
@@ -109,6 +111,16 @@ export const targets: readonly FuzzTarget[] = [
     name: "nodeValue",
     seeds: [encode(nodeValue, { size: 70_000, hash: bytes(32) })],
     run: (input) => void decodeExact(nodeValue, input),
+  },
+  {
+    name: "place",
+    seeds: [encode(place, { file: 3, offset: 2 ** 33, length: 65_536, sum: 0xfffffffe })],
+    run: (input) => void decodeExact(place, input),
+  },
+  {
+    name: "mark",
+    seeds: [encode(mark, { epoch: 2 ** 33, number: 7, position: 300 })],
+    run: (input) => void decodeExact(mark, input),
   },
   {
     name: "engineChange",

@@ -49,6 +49,23 @@ test("proof: a log that is fetched in any order and as it grows ends up as its w
   }
 });
 
+test("proof: a size that only a sum was proven of is put right by the block", async () => {
+  const writer = new Writer();
+  writer.write(8);
+  const reader = new Reader(writer.verifier);
+  await fetch(reader, writer, { upgrade: { start: 0, length: 8 } });
+  const proof = await writer.answer({ hash: { index: 4, nodes: 3 } });
+  const [first, second, ...rest] = proof.hash!.nodes;
+  const shifted = [{ ...first!, size: first!.size + 1 }, { ...second!, size: second!.size - 1 }, ...rest];
+  reader.apply(await verifyProof(reader.known, { ...proof, hash: { index: 4, nodes: shifted } }));
+  assert.notDeepEqual(reader.nodes.get(4), writer.nodes.get(4));
+  // A hash by itself says nothing of its size.
+  const bare = { fork: 0, hash: { index: 4, nodes: [writer.nodes.get(4)!] } };
+  await assert.rejects(verifyProof(reader.known, bare), { code: "INVALID_CHECKSUM" });
+  for (const index of [2, 3]) await fetch(reader, writer, { block: { index, nodes: 0 } });
+  for (const [index, node] of reader.nodes) assert.deepEqual(node, writer.nodes.get(index));
+});
+
 test("proof: a seek over a network ends at the block, by as many requests as it takes", async () => {
   const writer = new Writer();
   writer.write(60);

@@ -69,3 +69,39 @@ test("fork: blocks that are waited for behind the cut come from the new log", as
   writer.log.append(blocksOf(30, 500));
   assert.deepEqual(await world.until(block), blocksOf(1, 510)[0]);
 });
+
+for (const isWriterLeaving of [false, true]) {
+  const title = isWriterLeaving
+    ? "whose longer ones leave are followed as far as the others go"
+    : "are compared";
+  test(`fork: logs of which some have less ${title}`, async () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      const world = new World(seed);
+      const writer = world.writer();
+      writer.log.append(blocksOf(100));
+      const [reader, shorter] = [world.reader(writer), world.reader(writer)] as const;
+      const links = [reader, shorter].map((node) => world.connect(writer, node));
+      const range = reader.replicator.requestRange({ start: 0, end: 100 });
+      await world.until(range.done());
+      links[0]!.cut();
+      await writer.log.truncate(3);
+      await world.run();
+      links[1]!.cut();
+      writer.log.append(blocksOf(97, 500));
+      await world.run();
+      assert.deepEqual([shorter.log.tree.fork, shorter.log.tree.length], [1, 3]);
+
+      const link = world.connect(writer, reader, { latencyMs: 50 });
+      await world.run(150); // the writer is being asked for its roots, and shows them after 200
+      world.connect(shorter, reader, { latencyMs: 5 });
+      await world.run(100);
+      if (isWriterLeaving) link.cut();
+      await world.run(5000);
+      for (const { events } of [writer, shorter, reader]) {
+        assert.deepEqual(events.filter((event) => event.startsWith("invalid")), [], `seed ${seed}`);
+      }
+      assert.equal(reader.log.tree.fork, 1, `seed ${seed}`);
+      if (!isWriterLeaving) assert.deepEqual(hashOf(reader), hashOf(writer), `seed ${seed}`);
+    }
+  });
+}

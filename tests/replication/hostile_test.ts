@@ -3,11 +3,15 @@ import assert from "node:assert/strict";
 import {
   INVALID_REQUEST,
   MAX_INVALID_REQUESTS,
+  MAX_LOCAL_ANY_WANTS,
+  MAX_LOCAL_SMALL_WANTS,
   MAX_LOCAL_WANTS,
   MAX_QUEUED_REQUESTS,
+  MAX_REMOTE_ANY_WANTS,
   MAX_REMOTE_ENTRIES,
   MAX_REMOTE_WANTS,
   NOT_AVAILABLE,
+  SMALL_WANT_BLOCKS,
   WANT_BLOCKS,
 } from "../../core/replication/constants.ts";
 import { RemoteBitfield } from "../../core/replication/remote_bitfield.ts";
@@ -145,11 +149,30 @@ test("hostile: wants are kept in bounded sets, and become everything beyond", ()
 
 test("hostile: this side asks about few regions at a time, the oldest makes room", () => {
   const wants = new LocalWants();
-  for (let i = 0; i < MAX_LOCAL_WANTS; i++) assert.equal(wants.add(i * WANT_BLOCKS)?.unwant, undefined);
+  const ask = (index: number, count = WANT_BLOCKS) => wants.add(index, count, 2 ** 52);
+  for (let i = 0; i < MAX_LOCAL_WANTS; i++) assert.deepEqual(ask(i * WANT_BLOCKS)?.unwants, []);
   assert.equal(wants.hasRoom, false);
-  assert.equal(wants.add(5), undefined);
-  assert.equal(wants.add(2 ** 50)?.unwant?.start, 0);
+  assert.equal(ask(5), undefined);
+  const oldest = { start: 0, length: WANT_BLOCKS, isAny: false };
+  assert.deepEqual(ask(2 ** 50), {
+    ...{ unwants: [oldest], forgotten: [oldest] },
+    wants: [{ start: 2 ** 50, length: WANT_BLOCKS, isAny: false }],
+  });
   assert.equal(wants.has(5), false);
+  // Small ones are more, but less than the reference lists; then whole ones take over.
+  let small = 0;
+  for (let i = 0; i < 2 * MAX_LOCAL_SMALL_WANTS; i++) {
+    if (ask(2 ** 40 + i * WANT_BLOCKS, 1)!.wants[0]!.length === SMALL_WANT_BLOCKS) small++;
+  }
+  assert.equal(small, MAX_LOCAL_SMALL_WANTS);
+  const regions = Array.from({ length: 4 * MAX_LOCAL_ANY_WANTS }, (_, i) => 2 ** 45 + i * WANT_BLOCKS);
+  const unwants = regions.flatMap((start) => wants.addAny(start, start + 1000, 2 ** 52)!.unwants);
+  assert.deepEqual(unwants.map(({ start }) => start), regions.slice(0, 3 * MAX_LOCAL_ANY_WANTS));
+  const all = MAX_LOCAL_WANTS + MAX_LOCAL_SMALL_WANTS;
+  assert.ok(
+    all <= MAX_REMOTE_WANTS && MAX_LOCAL_ANY_WANTS <= MAX_REMOTE_ANY_WANTS,
+    "the reference keeps them all",
+  );
 });
 
 test("hostile: a flood of wants is answered as far as is read, then the peer is dropped", async () => {

@@ -1,15 +1,24 @@
-/** A peer that answers with one thing wrong, whatever that is: nothing false is stored, and others are not the worse for it. */
+/**
+ * A peer that answers with something wrong, whatever that is: nothing false is stored, and others are not the worse for it.
+ * `HYPHA_LONG=1` tells 100,000 random lies.
+ */
 import assert from "node:assert/strict";
+import process from "node:process";
 import { createManifest } from "../../core/log/manifest.ts";
-import type { LogData } from "../../core/log/proof_messages.ts";
+import { type LogData, logData } from "../../core/log/proof_messages.ts";
 import type { TreeNode } from "../../core/crypto/hash.ts";
+import { verifySubtree } from "../../core/log/verify_proof.ts";
+import { SeededRandom } from "../../core/runtime/virtual.ts";
 import { equals } from "../../encoding/bytes.ts";
+import { DecodeError, decodeExact, encode } from "../../encoding/codec.ts";
 import { test } from "../harness.ts";
-import { keyPair } from "../stream/rig.ts";
+import { keyPair, testRuntime } from "../stream/rig.ts";
 import { blocksOf, type Node, World } from "./rig.ts";
 import { Stranger } from "./stranger.ts";
 
 const LENGTH = 21;
+/** More than anybody has to be asked for all of that. */
+const MAX_ANSWERS = 500;
 
 /** Something that may be wrong with an answer; undefined if the answer has no such thing. */
 type Mutation = (data: LogData) => LogData | undefined;
@@ -78,6 +87,11 @@ const MUTATIONS: Readonly<Record<string, readonly Mutation[]>> = {
   "a missing part": (["block", "hash", "seek", "upgrade"] as const).map((part) => (data: LogData) =>
     data[part] && { ...data, [part]: undefined }
   ),
+  "what is of no use": [
+    (data) => data.upgrade && { ...data, seek: undefined, upgrade: { ...data.upgrade, length: 0 } },
+    (data) =>
+      data.upgrade && { ...data, block: undefined, seek: undefined, upgrade: { ...data.upgrade, length: 0 } },
+  ],
   "the manifest": [(data) => data.manifest && { ...data, manifest: other }],
   "a block": [
     ...numbers.map((change) => inPart("block", (block) => ({ ...block, index: change(block.index) }))),
@@ -113,9 +127,10 @@ const MUTATIONS: Readonly<Record<string, readonly Mutation[]>> = {
 
 /** Lets `stranger` answer as `writer` would, but for `mutate`. Returns whether that ever changed anything. */
 function lie(stranger: Stranger, writer: Node, mutate: Mutation): () => number {
-  let lies = 0;
+  let [lies, left] = [0, MAX_ANSWERS];
   stranger.onHeard = ({ kind, message }) => {
-    if (kind !== "request") return;
+    if (kind !== "request" || left === 0) return;
+    if (--left === 0) lies = Infinity;
     void (async () => {
       const proof = await writer.log.prove(message);
       const manifest = message.manifest ? writer.log.verifier!.manifest : undefined;
@@ -168,6 +183,7 @@ async function tryLie(mutate: Mutation, name: string): Promise<number> {
   assertHonest(reader, writer);
   assert.equal(reader.log.contiguousLength, LENGTH);
   await reader.replicator.close();
+  assert.ok(lies() < Infinity, "the liar was asked on and on");
   return lies();
 }
 
@@ -182,6 +198,145 @@ for (const [what, mutations] of Object.entries(MUTATIONS)) {
       }
     }
     assert.ok(lies >= mutations.length / 2, `only ${lies} lies were told`);
+  });
+}
+
+/** Gives a byte of the second node to the first: only the sum of the two is proven if no block comes with them. */
+function shift(nodes: readonly TreeNode[]): readonly TreeNode[] {
+  const [first, second, ...rest] = nodes;
+  if (second === undefined || second.size === 0) return nodes;
+  return [{ ...first!, size: first!.size + 1 }, { ...second, size: second.size - 1 }, ...rest];
+}
+
+const shiftSizes: Mutation = (data) => {
+  const { hash, seek, block } = data;
+  if (block !== undefined || (hash === undefined && seek === undefined)) return undefined;
+  return {
+    ...data,
+    hash: hash && { ...hash, nodes: shift(hash.nodes) },
+    seek: seek && { ...seek, nodes: shift(seek.nodes) },
+  };
+};
+
+test("malicious: sizes of which only the sum is proven do no harm and are put right", async () => {
+  let wrong = 0;
+  for (let seed = 1; seed <= 40; seed++) {
+    const world = new World(seed);
+    const writer = world.writer();
+    writer.log.append(honest.slice(0, 9));
+    const [reader, shorter] = [world.reader(writer), world.reader(writer)] as const;
+    const link = world.connect(writer, shorter);
+    await world.until(shorter.replicator.requestRange({ start: 0, end: 9 }).done());
+    link.cut();
+    shorter.replicator.isDownloading = false;
+    writer.log.append(honest.slice(9));
+    const stranger = new Stranger(world, reader);
+    lie(stranger, writer, shiftSizes);
+    await world.run(10);
+    stranger.sync({ length: LENGTH });
+    stranger.say("range", { isDrop: false, start: 0, length: LENGTH });
+    void reader.replicator.requestSeek(85, 0).catch(() => {});
+    await world.run(100);
+    // Node 16 is a root of the shorter log.
+    if (reader.log.stored.has(16) && reader.log.stored.get(16)!.size !== writer.log.stored.get(16)!.size) {
+      wrong++;
+    }
+    stranger.mux.destroy();
+    world.connect(shorter, reader);
+    await world.run(100);
+    world.connect(writer, reader);
+    assert.equal(await world.until(reader.replicator.requestRange({ start: 0, end: LENGTH }).done()), true);
+    assertHonest(reader, writer);
+    assert.deepEqual(reader.events.filter((event) => /invalid|conflict/.test(event)), [], `seed ${seed}`);
+    await reader.replicator.close();
+  }
+  assert.ok(wrong > 0, "no size was ever wrong");
+});
+
+test("malicious: sizes that are wrong while forks are compared stop nobody", async () => {
+  for (let cut = 1; cut < LENGTH; cut++) {
+    const world = new World(cut);
+    const writer = world.writer();
+    writer.log.append(honest);
+    const reader = world.reader(writer);
+    const link = world.connect(writer, reader);
+    await world.until(reader.replicator.requestRange({ start: 0, end: LENGTH }).done());
+    link.cut();
+    await writer.log.truncate(cut);
+    writer.log.append(blocksOf(20, 1000));
+    const { length } = writer.log.tree;
+    const stranger = new Stranger(world, reader);
+    const lies = lie(stranger, writer, shiftSizes);
+    await world.run(10);
+    stranger.sync({ fork: 1, length });
+    stranger.say("range", { isDrop: false, start: 0, length });
+    await world.run(100);
+    assert.deepEqual([reader.log.tree.fork, reader.log.tree.length], [1, length], `cut at ${cut}`);
+    assert.ok(lies() < Infinity, `cut at ${cut}`);
+    world.connect(writer, reader);
+    assert.equal(await world.until(reader.replicator.requestRange({ start: 0, end: length }).done()), true);
+    for (const [index, node] of reader.log.stored) assert.deepEqual(node, writer.log.stored.get(index));
+    await reader.replicator.close();
+  }
+});
+
+const listed = Object.values(MUTATIONS).flat();
+
+/** Some of the listed things, or some bits of the message, in all answers or in some. */
+function randomMutation(random: SeededRandom): Mutation {
+  const isAlways = random.chance(1, 2);
+  const isInBits = random.chance(1, 2);
+  const changes = Array.from({ length: 1 + random.below(3) }, () => listed[random.below(listed.length)]!);
+  return (data) => {
+    if (!isAlways && random.chance(1, 2)) return undefined;
+    const changed = isInBits
+      ? withWrongBits(random, data)
+      : changes.reduce<LogData | undefined>((sum, change) => change(sum ?? data) ?? sum, undefined);
+    return changed !== undefined && isShift(changed, data) ? undefined : changed;
+  };
+}
+
+const { crypto } = testRuntime();
+
+/** Whether all that was changed are sizes of which only the sum is proven: those are looked at above. */
+function isShift(changed: LogData, data: LogData): boolean {
+  if (changed.block !== undefined) return false;
+  try {
+    const [root, rightRoot] = [changed, data].map((one) => verifySubtree(crypto, one).root);
+    return root !== undefined && rightRoot !== undefined && equals(root.hash, rightRoot.hash);
+  } catch {
+    return false;
+  }
+}
+
+function withWrongBits(random: SeededRandom, data: LogData): LogData | undefined {
+  const message = encode(logData, data);
+  for (let left = 1 + random.below(4); left > 0; left--) {
+    const at = random.below(message.length);
+    message[at] = message[at]! ^ (1 << random.below(8));
+  }
+  try {
+    return decodeExact(logData, message);
+  } catch (error) {
+    if (error instanceof DecodeError) return undefined;
+    throw error;
+  }
+}
+
+const [RANDOM_TESTS, RANDOM_LIES] = process.env["HYPHA_LONG"] === "1" ? [20, 5000] : [1, 300];
+
+for (let part = 0; part < RANDOM_TESTS; part++) {
+  const from = part * RANDOM_LIES;
+  test(`malicious: ${RANDOM_LIES} random lies from seed ${from} on`, async () => {
+    let lies = 0;
+    for (let seed = from; seed < from + RANDOM_LIES; seed++) {
+      try {
+        lies += await tryLie(randomMutation(new SeededRandom(`lie ${seed}`)), `random ${seed}`);
+      } catch (error) {
+        throw new Error(`seed ${seed}`, { cause: error });
+      }
+    }
+    assert.ok(lies >= RANDOM_LIES / 2, `only ${lies} lies were told`);
   });
 }
 

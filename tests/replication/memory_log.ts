@@ -1,6 +1,7 @@
 /** A log in memory, as much of one as replication needs. */
 import { discoveryKey } from "../../core/crypto/hash.ts";
 import { Bitfield } from "../../core/log/bitfield.ts";
+import { clearableNodes } from "../../core/log/clearable_nodes.ts";
 import { ForkSearch } from "../../core/log/fork_search.ts";
 import { defaultManifest, type Manifest, manifestKey } from "../../core/log/manifest.ts";
 import {
@@ -13,7 +14,7 @@ import {
 import type { NodeReader } from "../../core/log/node_reader.ts";
 import { makeProof, planProof, type Proof, type ProofRequest, questionOf } from "../../core/log/proof.ts";
 import { Verifier } from "../../core/log/verifier.ts";
-import { type VerifiedProof, verifyAgainst, verifyProof } from "../../core/log/verify_proof.ts";
+import { checkKnown, type VerifiedProof, verifyAgainst, verifyProof } from "../../core/log/verify_proof.ts";
 import { ProtocolError, StorageError } from "../../core/runtime/errors.ts";
 import type { KeyPair } from "../../core/runtime/crypto_provider.ts";
 import type { MaybePromise } from "../../core/runtime/async.ts";
@@ -99,8 +100,15 @@ export class MemoryReplica implements ReplicatedLog {
     this.#commit(batch!, this.verifier!.sign(batch!, this.#keyPair!));
   }
 
+  /** Drops blocks, and nodes that only a writer would have to keep. */
   clear(start: number, end: number): void {
     for (let i = start; i < end; i++) this.blocks.delete(i);
+    this.held.setRange(start, end, false);
+    if (this.#keyPair === undefined) {
+      for (const [from, to] of clearableNodes(this.held, this.tree.length, start, end)) {
+        for (let index = from; index < to; index++) this.stored.delete(index);
+      }
+    }
     this.#setHeld(start, end, false);
   }
 
@@ -153,7 +161,7 @@ export class MemoryReplica implements ReplicatedLog {
     const known = { crypto: this.runtime.crypto, tree: this.tree, verifier, reader: this.nodes };
     if (this.#isSlow) return verifyProof(known, proof).then((proven) => this.#store(proven, verifier));
     const { proven, loose } = verifyAgainst(known, proof);
-    if (loose !== undefined) this.#checkLoose(loose);
+    if (loose !== undefined) void checkKnown(this.nodes, this.tree, loose);
     return this.#store(proven, verifier);
   }
 
@@ -178,13 +186,6 @@ export class MemoryReplica implements ReplicatedLog {
   observe(observer: LogObserver): () => void {
     this.#observers.add(observer);
     return () => this.#observers.delete(observer);
-  }
-
-  #checkLoose(loose: TreeNode): void {
-    const node = loose.index > 2 * this.tree.length ? undefined : this.stored.get(loose.index);
-    if (node === undefined) throw new ProtocolError("INVALID_OPERATION", `node ${loose.index} is not known`);
-    const isSame = node.hash.every((byte, i) => byte === loose.hash[i]) && node.size === loose.size;
-    if (!isSame) throw new ProtocolError("INVALID_CHECKSUM", `node ${loose.index} is another one`);
   }
 
   #store({ tree, signature, block }: VerifiedProof, verifier: Verifier): Applied {

@@ -1,6 +1,6 @@
 /** The small machines that replication is made of, each by itself. */
 import assert from "node:assert/strict";
-import { MAX_TURN_BYTES } from "../../core/replication/constants.ts";
+import { MAX_TURN_BYTES, NEWS_WAIT_MS } from "../../core/replication/constants.ts";
 import { BlockJobs } from "../../core/replication/block_jobs.ts";
 import { InFlight, type Inquiry } from "../../core/replication/in_flight.ts";
 import { ExpectedNodes, missingLevels } from "../../core/replication/missing_levels.ts";
@@ -229,22 +229,22 @@ test("lengths are acknowledged to those who are behind, and to nobody else", () 
   b.sync.receive(a.said[0]!);
   assert.deepEqual([a.said.length, b.said.length], [1, 1]);
   assert.equal(b.sync.canUpgradeUs, true);
-  assert.equal(a.sync.mayUpgradeUs, false);
+  assert.equal(a.sync.newsUntil, 0);
   assert.deepEqual([a.sync.usableLength, b.sync.usableLength], [0, 0]);
   const { tree } = logOf(5);
   short.tree = tree;
   b.sync.refresh();
   assert.deepEqual(b.said.length, 2);
   assert.equal(b.sync.canUpgradeUs, false);
-  assert.equal(b.sync.mayUpgradeUs, true);
+  assert.equal(b.sync.newsUntil, NEWS_WAIT_MS); // unless it acknowledges
   a.sync.receive(b.said[1]!);
   assert.deepEqual([a.said.length, a.said[1]!.remoteLength, a.said[1]!.canUpgrade], [2, 5, true]);
   assert.equal(a.sync.usableLength, 5);
   b.sync.receive(a.said[1]!);
-  assert.equal(b.sync.canUpgradeUs, true);
+  assert.deepEqual([b.sync.canUpgradeUs, b.sync.newsUntil], [true, Infinity]);
   assert.equal(b.said.length, 2);
   b.sync.refuseUpgrade();
-  assert.deepEqual([b.sync.canUpgradeUs, b.sync.mayUpgradeUs], [false, false]);
+  assert.deepEqual([b.sync.canUpgradeUs, b.sync.newsUntil], [false, 0]);
 });
 
 test("who lacks the roots of the peer's length does not say that it can prove the way from there", async () => {

@@ -217,6 +217,51 @@ test("replicator: blocks that were cleared are announced, and fetched again when
   assert.equal(reader.log.contiguousLength, 100);
 });
 
+test("replicator: whose roots were cleared here is not asked for what it cannot prove, and can be again", async () => {
+  const world = new World();
+  const writer = world.writer();
+  writer.log.append(blocksOf(10));
+  const [reader, shorter] = [world.reader(writer), world.reader(writer)] as const;
+  const link = world.connect(writer, shorter);
+  assert.equal(await world.until(shorter.replicator.requestRange({ start: 0, end: 10 }).done()), true);
+  link.cut();
+  shorter.replicator.isDownloading = false;
+  await world.run(60_000);
+  writer.log.append(blocksOf(90, 10));
+  const toWriter = world.connect(writer, reader);
+  assert.equal(await world.until(reader.replicator.requestRange({ start: 0, end: 100 }).done()), true);
+  toWriter.cut();
+
+  world.connect(shorter, reader);
+  await world.run();
+  reader.log.clear(0, 40); // with them go the roots of the first 10
+  const block = reader.replicator.requestBlock(3);
+  await world.run();
+  assert.deepEqual(shorter.events.filter((event) => event.startsWith("invalid")), []);
+  assert.equal(reader.log.held.get(3), false);
+  // The writer brings them back, so that both can help.
+  const again = world.connect(writer, reader);
+  assert.deepEqual(await world.until(block), blocksOf(1, 3)[0]);
+  await world.until(reader.replicator.requestRange({ start: 4, end: 10 }).done());
+  again.cut();
+  reader.log.clear(5, 6);
+  assert.deepEqual(await world.until(reader.replicator.requestBlock(5)), blocksOf(1, 5)[0]);
+});
+
+test("replicator: a peer is not blamed for an answer that counts on what was cleared meanwhile", async () => {
+  const world = new World();
+  const writer = world.writer();
+  writer.log.append(blocksOf(64));
+  const reader = world.reader(writer);
+  world.connect(writer, reader, { latencyMs: 100 });
+  assert.equal(await world.until(reader.replicator.requestBlock(0).then(() => true)), true);
+  const block = reader.replicator.requestBlock(1);
+  await world.run(150); // only its parent was lacking
+  reader.log.clear(0, 1);
+  assert.deepEqual(await world.until(block), blocksOf(1, 1)[0]);
+  assert.deepEqual(reader.events, ["add"]);
+});
+
 test("replicator: what is no number of a block is refused at once", async () => {
   const { replicator } = new World().writer();
   for (const odd of [-1, 0.5, NaN, 2 ** 52, Infinity, undefined as unknown as number]) {

@@ -19,6 +19,8 @@ export interface Node {
 /** A connection of two nodes. */
 export interface Link {
   readonly muxes: readonly [Mux, Mux];
+  /** Who each end sees. */
+  readonly sessions: readonly [PeerSession, PeerSession];
   cut(): void;
 }
 
@@ -68,9 +70,19 @@ export class World {
     const wrap = options.wrap ?? ((duplex: Duplex) => duplex);
     const muxes: [Mux, Mux] = [new Mux(near), new Mux(wrap(far))];
     const handshakeHash = bytes(64, `handshake ${this.#count++}`);
-    a.replicator.attach(muxes[0], sessionOf(true, handshakeHash, b.publicKey, options.rttMs));
-    b.replicator.attach(muxes[1], sessionOf(false, handshakeHash, a.publicKey, options.rttMs));
-    return { muxes, cut: () => muxes[0].destroy() };
+    const sessions = [
+      sessionOf(true, handshakeHash, b.publicKey, options.rttMs),
+      sessionOf(false, handshakeHash, a.publicKey, options.rttMs),
+    ] as const;
+    const link = { muxes, sessions, cut: () => muxes[0].destroy() };
+    this.attach(link, a, b);
+    return link;
+  }
+
+  /** Lets two nodes, of another log perhaps, use a connection as well. */
+  attach({ muxes, sessions }: Link, a: Node, b: Node): void {
+    a.replicator.attach(muxes[0], sessions[0]);
+    b.replicator.attach(muxes[1], sessions[1]);
   }
 
   /** Lets everything happen that is due within `ms`. */

@@ -1,7 +1,11 @@
 /** Whether there is news: true when there was, false when everybody has said that there is none. */
 import assert from "node:assert/strict";
+import { NEWS_WAIT_MS } from "../../core/replication/constants.ts";
+import { duplexPair } from "../../core/stream/duplex_pair.ts";
+import { Mux } from "../../core/stream/mux.ts";
 import { test } from "../harness.ts";
-import { blocksOf, type Node, World } from "./rig.ts";
+import { blocksOf, type Node, sessionOf, World } from "./rig.ts";
+import { Stranger } from "./stranger.ts";
 
 /** Whether `promise` has settled when nothing is due within a second. */
 async function isPending(world: World, promise: Promise<unknown>): Promise<boolean> {
@@ -36,6 +40,52 @@ test("update: a connection whose other end does not know the log yet is waited f
   world.connect(writer, reader, { latencyMs: 500 });
   assert.equal(await world.until(reader.replicator.requestUpgrade()), true);
   assert.equal(await world.until(reader.replicator.requestUpgrade()), false);
+});
+
+for (
+  const [what, say] of [
+    ["opens a channel and says nothing", () => {}],
+    ["has more and does not acknowledge", (one: Stranger) => one.sync({ length: 10, remoteLength: 3 })],
+    ["does not open its channel", undefined],
+  ] as const
+) {
+  test(`update: a peer that ${what} is waited for 5 seconds`, async () => {
+    const world = new World();
+    const reader = world.reader(world.writer());
+    if (say === undefined) {
+      const mux = new Mux(duplexPair({ framing: "message" })[0]);
+      reader.replicator.attach(mux, sessionOf(true, new Uint8Array(64), new Uint8Array(32)));
+    } else {
+      const stranger = new Stranger(world, reader);
+      await world.run(0);
+      say(stranger);
+    }
+    const { clock } = world.runtime;
+    const begin = clock.now();
+    const other = world.reader(reader); // one that has no news and says so
+    world.connect(reader, other);
+    assert.equal(await world.until(reader.replicator.requestUpgrade()), false);
+    assert.equal(clock.now() - begin, NEWS_WAIT_MS);
+    assert.equal(await world.until(reader.replicator.requestUpgrade()), false);
+    assert.equal(clock.now() - begin, NEWS_WAIT_MS);
+    // Whoever is late is heard all the same.
+    const writer = world.writer();
+    writer.log.append(blocksOf(3));
+    world.connect(writer, reader, { latencyMs: NEWS_WAIT_MS / 4 });
+    assert.equal(await world.until(reader.replicator.requestUpgrade()), true);
+    await reader.replicator.close();
+  });
+}
+
+test("update: a peer that says how it stands after that is asked all the same", async () => {
+  const world = new World();
+  const writer = world.writer();
+  writer.log.append(blocksOf(3));
+  const reader = world.reader(writer);
+  world.connect(writer, reader, { latencyMs: 1.5 * NEWS_WAIT_MS });
+  assert.equal(await world.until(reader.replicator.requestUpgrade()), false);
+  await world.run(6 * NEWS_WAIT_MS);
+  assert.equal(reader.log.tree.length, 3);
 });
 
 test("update: the news of the last of many peers counts", async () => {
@@ -97,4 +147,21 @@ test("update: the manifest comes even for a log that is empty", async () => {
   world.connect(writer, reader);
   await world.run();
   assert.ok(reader.log.verifier);
+});
+
+test("update: a slow peer whose proof comes when another has shown less is not blamed", async () => {
+  const world = new World();
+  const writer = world.writer();
+  writer.log.append(blocksOf(15));
+  const [reader, other] = [world.reader(writer), world.reader(writer)] as const;
+  const link = world.connect(writer, other);
+  await world.until(other.replicator.requestUpgrade());
+  link.cut();
+  writer.log.append(blocksOf(6, 15));
+  world.connect(writer, reader, { latencyMs: 2000 });
+  await world.run(4500);
+  world.connect(other, reader, { latencyMs: 10 });
+  await world.run(20_000);
+  assert.deepEqual(reader.events, ["add", "add"]);
+  assert.equal(reader.log.tree.length, 21);
 });

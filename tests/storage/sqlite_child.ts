@@ -1,11 +1,17 @@
 /**
- * A process that works on a SQLite store until it is killed: `PATH SEED ACTION`. Says on its output what was acknowledged.
+ * A process that works on a SQLite store until it is killed: `PATH SEED ACTION`, as arguments or, so that it can be started
+ * ahead, as a line of JSON on its input. Says on its output what was acknowledged.
  */
+import { once } from "node:events";
 import process from "node:process";
+import { createInterface } from "node:readline";
 import { openSqliteStore } from "../../core/storage/mod.ts";
 import { lastBatch, makeBatch } from "./workload.ts";
 
-const [path, seed, action] = process.argv.slice(2);
+const given = process.argv.slice(2);
+const [path, seed, action] = given.length > 0
+  ? given
+  : JSON.parse((await once(createInterface({ input: process.stdin }), "line"))[0]) as string[];
 const say = (line: string) =>
   new Promise<void>((resolve) => process.stdout.write(`${line}\n`, () => resolve()));
 

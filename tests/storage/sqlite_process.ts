@@ -9,12 +9,15 @@ import { fileURLToPath } from "node:url";
 const CHILD = fileURLToPath(new URL("./sqlite_child.ts", import.meta.url));
 const isDeno = process.versions["deno"] !== undefined;
 
-/** The command that runs the child. */
-export function childCommand(path: string, seed: number, action: string): [string, string[]] {
+/** What the child is to do: on which store, with which workload, and what. */
+export type ChildTask = [path: string, seed: number, action: string];
+
+/** The command that runs the child; without a task for one that waits for {@linkcode SqliteChild.begin}. */
+export function childCommand(...task: ChildTask | []): [string, string[]] {
   const flags = isDeno
     ? ["run", "-A", "--quiet", "--no-check"]
     : process.execArgv.filter((flag) => !/^--test/.test(flag));
-  return [process.execPath, [...flags, CHILD, path, String(seed), action]];
+  return [process.execPath, [...flags, CHILD, ...task.map(String)]];
 }
 
 /** A process that works on a store. */
@@ -27,7 +30,8 @@ export class SqliteChild {
 
   /** Starts it. `command` is that of {@linkcode childCommand}, by default as it is. */
   constructor([program, args]: [string, string[]]) {
-    this.#process = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
+    this.#process = spawn(program, args, { stdio: ["pipe", "pipe", "inherit"] });
+    this.#process.stdin!.on("error", () => {}); // it may be gone
     const lines = createInterface({ input: this.#process.stdout! });
     lines.on("line", (line) => {
       this.lines.push(line);
@@ -38,6 +42,11 @@ export class SqliteChild {
       new Promise((resolve) => this.#process.once("exit", resolve)),
     ];
     this.#ended = Promise.all(ends).then(() => this.#onLine());
+  }
+
+  /** Tells one that was started without a task what to do. */
+  begin(...task: ChildTask): void {
+    this.#process.stdin!.end(`${JSON.stringify(task)}\n`);
   }
 
   /** Waits for that many lines, or the end of the process. */

@@ -43,7 +43,7 @@ function mutate(mutation: Mutation): Engine {
 
 const MUTANTS: Record<string, { readonly mutation: Mutation; readonly fails: RegExp }> = {
   "keeps half of a batch that fails": {
-    mutation: () => ({ transaction: (work) => work() }),
+    mutation: () => ({ rollback: () => {} }),
     fails: /or, if it fails, nothing/,
   },
   "deletes one too many": {

@@ -34,6 +34,7 @@ const HOST_FILES = [
   "core/runtime/system.ts",
   "core/crypto/provider_host.ts",
   "core/stream/node_duplex.ts",
+  "core/storage/host_folder.ts",
   "core/storage/sqlite.ts",
   "core/storage/v10/random_access.ts",
   "core/storage/rocksdb/folder.ts",

@@ -8,7 +8,7 @@ import { writeUint32 } from "../../../encoding/fixed.ts";
 import type { TreeNode } from "../storage.ts";
 import { PAGE_BYTES } from "./block_map.ts";
 import { type OplogEntry, oplogEntry } from "./entry.ts";
-import type { FileFolder, RandomAccessFile } from "./files.ts";
+import type { FileFolder, RandomAccessFile } from "../files.ts";
 import { type ExternalHeader, type V10Header, v10Header } from "./header.ts";
 import {
   activeSlot,

@@ -16,7 +16,7 @@ import {
 } from "../storage.ts";
 import { checkName, LogWriter, type WriteBatch } from "../write_batch.ts";
 import { type Change, changeOf, isDestructive, unsupported } from "./change.ts";
-import type { FileFolder, RandomAccessFile } from "./files.ts";
+import type { FileFolder, RandomAccessFile } from "../files.ts";
 import { V10Log } from "./log.ts";
 import { LogState } from "./log_state.ts";
 import { type Barrier, LOG_FILES, logFiles } from "./pending.ts";

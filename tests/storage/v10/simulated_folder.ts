@@ -1,6 +1,6 @@
 /** A folder on a simulated disk. */
 import type { SimulatedDisk } from "../../../core/storage/mod.ts";
-import type { FileFolder, RandomAccessFile } from "../../../core/storage/v10/files.ts";
+import type { FileFolder, RandomAccessFile } from "../../../core/storage/files.ts";
 
 /** All files of a disk; what is removed is cut to nothing, since the disk has no folders. */
 export class SimulatedFolder implements FileFolder {
@@ -25,7 +25,7 @@ export class SimulatedFolder implements FileFolder {
   }
 
   names(path: string): string[] {
-    const start = path + "/";
+    const start = path === "" ? "" : path + "/";
     const inside = this.#names.filter((name) => name.startsWith(start));
     return [...new Set(inside.map((name) => name.slice(start.length).split("/")[0]!))];
   }
