@@ -9,7 +9,7 @@ import { assert } from "../runtime/assert.ts";
 import type { MaybePromise } from "../runtime/async.ts";
 import { toError } from "../runtime/errors.ts";
 import type { Runtime } from "../runtime/runtime.ts";
-import type { LogHints, LogStorage } from "../storage/storage.ts";
+import type { LogHints, LogStorage, StoredBlock } from "../storage/storage.ts";
 import { type LogWriter, WriteBatch } from "../storage/write_batch.ts";
 import { type Appended, type AppendGroup, type AppendOptions, AppendQueue } from "./append_queue.ts";
 import { Bitfield } from "./bitfield.ts";
@@ -153,6 +153,12 @@ export class LogBranch {
   /** A block as it is stored; undefined if it is not at hand. */
   readBlock(index: number): MaybePromise<Uint8Array | undefined> {
     return this.#writer.block(index) ?? this.storage.block(index);
+  }
+
+  /** Blocks as `LogReader.blocks` has them, but for those that are not written yet: a run of these comes by itself. */
+  readBlocks(start: number, end: number, maxBytes: number): MaybePromise<readonly StoredBlock[]> {
+    const waiting = this.#writer.blocks(start, end, maxBytes);
+    return waiting.length > 0 ? waiting : this.storage.blocks(start, end, maxBytes);
   }
 
   /** The hash of the tree over the first `length` blocks; undefined if a node is not at hand. */
