@@ -13,6 +13,7 @@ import { HypercoreReader, stateOf } from "./hypercore_reader.ts";
 import type { Appended } from "./log/append_queue.ts";
 import { Bitfield } from "./log/bitfield.ts";
 import { commitDraft } from "./log/draft.ts";
+import type { LogChange } from "./log/pending_changes.ts";
 import type { Applied } from "./log/log_state.ts";
 import { missingNodes } from "./log/merkle_tree.ts";
 import type { Proof, ProofRequest } from "./log/proof.ts";
@@ -61,7 +62,7 @@ export class Hypercore<T = Uint8Array> extends HypercoreReader<T> implements Asy
     session.onClose(log.observe({ onConflict: (proof, peer) => this.#onConflict(proof, peer) }));
     if (session.isFixed) return;
     session.onClose(branch.observe({
-      onUpgrade: ({ ancestors, oldLength }) => this.#onUpgrade(ancestors, oldLength),
+      onUpgrade: (change) => this.#onUpgrade(change),
       onFailure: (error) => this.emit("storage-error", { error }),
     }));
   }
@@ -97,10 +98,10 @@ export class Hypercore<T = Uint8Array> extends HypercoreReader<T> implements Asy
 
   /**
    * Appends a value, or several at once. Resolves when it is as safe as the store promises; peers see it then. Appends that
-   * wait together share the work.
+   * wait together share the work. The first one gives peers that say that they have more a second to prove it.
    *
-   * @throws {HyphaError} `SESSION_NOT_WRITABLE`, `SESSION_CLOSED`; {TypeError} or {RangeError} for values that cannot be
-   * encoded; {StorageError} if it could not be stored.
+   * @throws {HyphaError} `SESSION_NOT_WRITABLE`, `SESSION_CLOSED`; `ROLLED_BACK` if peers have more that was signed before;
+   * {TypeError} or {RangeError} for values that cannot be encoded; {StorageError} if it could not be stored.
    */
   async append(
     values: T | Uint8Array | string | readonly (T | Uint8Array | string)[],
@@ -108,6 +109,8 @@ export class Hypercore<T = Uint8Array> extends HypercoreReader<T> implements Asy
   ): Promise<Appended> {
     const { branch, codec, encryption: cipher } = this.#state;
     const signing = this.#state.signing(options);
+    const checked = this.#state.caughtUp();
+    if (checked !== undefined) await checked;
     const list = (Array.isArray(values) ? values : [values]) as (T | Uint8Array | string)[];
     const blocks = list.map((value) => encodeBlock(codec, value));
     const { length, byteLength } = await branch.append(blocks, {
@@ -133,6 +136,7 @@ export class Hypercore<T = Uint8Array> extends HypercoreReader<T> implements Asy
     options: WriteOptions & { readonly fork?: number | undefined } = {},
   ): Promise<void> {
     checkBlockIndex(length);
+    await this.#state.caughtUp();
     await this.#state.branch.truncate(length, options.fork ?? this.fork + 1, this.#state.signing(options));
   }
 
@@ -368,7 +372,11 @@ export class Hypercore<T = Uint8Array> extends HypercoreReader<T> implements Asy
     this.emit("close", undefined);
   }
 
-  #onUpgrade(ancestors: number, oldLength: number): void {
+  #onUpgrade({ ancestors, oldLength, oldFork, isProven }: LogChange): void {
+    if (isProven === true && this.keyPair !== undefined && this.#state.log.state.hasOneSigner) {
+      const { fork, length } = this;
+      this.emit("rollback", { oldFork, oldLength, fork, length });
+    }
     if (ancestors < oldLength) this.emit("truncate", { ancestors, fork: this.fork });
     if (this.length > ancestors) this.emit("append", { length: this.length });
   }

@@ -21,6 +21,16 @@ export interface HypercoreEvents {
   append: { readonly length: number };
   /** The log was cut to its first `ancestors` blocks, and is another fork; it may have grown again. */
   truncate: { readonly ancestors: number; readonly fork: number };
+  /**
+   * This store writes the log, and a peer has proven that it has less than was signed before: it is an older copy, or has lost
+   * something. The log is now what the peer has.
+   */
+  rollback: {
+    readonly oldFork: number;
+    readonly oldLength: number;
+    readonly fork: number;
+    readonly length: number;
+  };
   /** The session is closed. */
   close: undefined;
   /** What was verified could not be stored; it is asked for again when there is room. */

@@ -296,7 +296,7 @@ export class LogBranch {
     isSynced: boolean,
   ): Promise<void> {
     const { ancestors } = tree;
-    const change = { ancestors, oldLength: this.length, oldFork: this.#tree.fork };
+    const change = { ancestors, oldLength: this.length, oldFork: this.#tree.fork, isProven: !isSynced };
     const contiguousLength = Math.min(this.contiguousLength, ancestors);
     if (this.length > ancestors) this.#held.setRange(ancestors, this.length, false);
     const hints = { ...this.#hints, contiguousLength };
@@ -358,7 +358,7 @@ export class LogBranch {
     this.#hints = { ...this.#hints, contiguousLength: pending.contiguousLength };
     for (const node of pending.nodes.values()) this.#cache.put(node);
     const { upgrade } = pending;
-    if (upgrade !== undefined) this.#tell((observer) => observer.onUpgrade?.(upgrade));
+    if (upgrade !== undefined) this.#tell((observer) => observer.onUpgrade?.({ ...upgrade, isProven: true }));
     for (const [start, end] of pending.ranges()) {
       this.#tell((observer) => observer.onBlocks?.(start, end, true));
     }
