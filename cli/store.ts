@@ -258,7 +258,7 @@ export async function storeStat(path: string, reporter: Reporter, signal: AbortS
   });
 }
 
-/** Makes the file of a store as small as what is in it. */
+/** Removes what no log leads to, and makes the files of a store as small as what is in them. */
 export async function storeGc(path: string, reporter: Reporter): Promise<void> {
   if (kindOf(path) !== "sqlite") {
     throw new UsageError("Only a store of hypha, which is a file, can be made smaller");

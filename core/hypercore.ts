@@ -5,6 +5,7 @@ import { observerOf } from "./hypercore_events.ts";
 import type { HypercoreOptions, SessionOptions } from "./hypercore_options.ts";
 import { type HypercoreReader, stateOf } from "./hypercore_reader.ts";
 import { HypercoreWriter } from "./hypercore_writer.ts";
+import type { LogChange } from "./log/pending_changes.ts";
 import type { Applied } from "./log/log_state.ts";
 import { missingNodes } from "./log/merkle_tree.ts";
 import type { Proof, ProofRequest } from "./log/proof.ts";
@@ -61,7 +62,7 @@ export class Hypercore<T = Uint8Array> extends HypercoreWriter<T> implements Asy
     if (session.isFixed) return;
     session.bind(() =>
       session.branch.observe({
-        onUpgrade: ({ ancestors, oldLength }) => this.#onUpgrade(ancestors, oldLength),
+        onUpgrade: (change) => this.#onUpgrade(change),
         onFailure: (error) => this.emit("storage-error", { error }),
       })
     );
@@ -300,14 +301,18 @@ export class Hypercore<T = Uint8Array> extends HypercoreWriter<T> implements Asy
     this.emit("close", undefined);
   }
 
-  #onUpgrade(ancestors: number, oldLength: number): void {
+  #onUpgrade({ ancestors, oldLength, oldFork, isProven }: LogChange): void {
+    if (isProven === true && this.keyPair !== undefined && this.#state.log.state.hasOneSigner) {
+      const { fork, length } = this;
+      this.emit("rollback", { oldFork, oldLength, fork, length });
+    }
     if (ancestors < oldLength) this.emit("truncate", { ancestors, fork: this.fork });
     if (this.length > ancestors) this.emit("append", { length: this.length });
   }
 
   #onMove(ancestors: number, oldLength: number): void {
     this.emit("migrate", { key: this.key });
-    if (!this.snapshotted) this.#onUpgrade(ancestors, oldLength);
+    if (!this.snapshotted) this.#onUpgrade({ ancestors, oldLength, oldFork: this.fork });
   }
 
   #onConflict(proof: ConflictProof, peer: ReplicationPeer): void {

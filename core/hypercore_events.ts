@@ -27,6 +27,16 @@ export interface HypercoreEvents {
   migrate: { readonly key: Uint8Array };
   /** Some peer has all blocks before this one. */
   "remote-contiguous-length": { readonly length: number };
+  /**
+   * This store writes the log, and a peer has proven that it has less than was signed before: it is an older copy, or has lost
+   * something. The log is now what the peer has.
+   */
+  rollback: {
+    readonly oldFork: number;
+    readonly oldLength: number;
+    readonly fork: number;
+    readonly length: number;
+  };
   /** The session is closed. */
   close: undefined;
   /** What was verified could not be stored; it is asked for again when there is room. */

@@ -18,10 +18,11 @@ import { writeStream } from "./write_stream.ts";
 export abstract class HypercoreWriter<T> extends HypercoreReader<T> {
   /**
    * Appends a value, or several at once. Resolves when it is as safe as the store promises; peers see it then. Appends that
-   * wait together share the work.
+   * wait together share the work. The first one gives peers that say that they have more a second to prove it.
    *
-   * @throws {HyphaError} `SESSION_NOT_WRITABLE`, `SESSION_CLOSED`; {TypeError} or {RangeError} for values that cannot be
-   * encoded, or if the log would be longer than `maxLength`; {StorageError} if it could not be stored.
+   * @throws {HyphaError} `SESSION_NOT_WRITABLE`, `SESSION_CLOSED`; `ROLLED_BACK` if peers have more that was signed before;
+   * {TypeError} or {RangeError} for values that cannot be encoded, or if the log would be longer than `maxLength`;
+   * {StorageError} if it could not be stored.
    */
   async append(
     values: T | Uint8Array | string | readonly (T | Uint8Array | string)[],
@@ -31,6 +32,8 @@ export abstract class HypercoreWriter<T> extends HypercoreReader<T> {
     const { codec, options: { encodeBatch } } = session;
     const { maxLength, postappend } = options;
     const signing = session.signing(options);
+    const checked = session.caughtUp();
+    if (checked !== undefined) await checked;
     const list = (Array.isArray(values) ? values : [values]) as (T | Uint8Array | string)[];
     const encoded = encodeBatch === undefined ? list : encodeBatch(list as T[]);
     const blocks = encoded.map((value) => encodeBlock(codec, value));
@@ -57,6 +60,7 @@ export abstract class HypercoreWriter<T> extends HypercoreReader<T> {
     checkBlockIndex(length);
     const session = stateOf(this);
     const signing = session.signing(options);
+    await session.caughtUp();
     if (session.moving !== undefined) await this.#settled();
     await session.branch.truncate(length, options.fork ?? this.fork + 1, signing);
   }

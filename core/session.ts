@@ -294,6 +294,11 @@ export class Session<T> {
     return { timeoutMs: timeoutMs ?? this.options.timeoutMs, signal };
   }
 
+  /** Before the log is written for the first time; see `SharedLog.caughtUp`. */
+  caughtUp(): Promise<void> | undefined {
+    return this.branch === this.log.state ? this.log.caughtUp() : undefined;
+  }
+
   /** Who signs. @throws {HyphaError} `SESSION_NOT_WRITABLE` if the session is for reading. */
   signing({ signature, keyPair = this.keyPair }: WriteOptions): AppendOptions {
     this.checkOpen();

@@ -2,13 +2,17 @@
 import { type DraftOptions, openDraft } from "./log/draft.ts";
 import type { LogBranch } from "./log/log_branch.ts";
 import { discoveryKey } from "./crypto/hash.ts";
-import { LogState, type LogStateOptions } from "./log/log_state.ts";
+import { LogState, type LogStateOptions, rolledBack } from "./log/log_state.ts";
 import { Marks } from "./log/marks.ts";
 import { readGroup, writeGroup } from "./log/group.ts";
+import type { ReplicationPeer } from "./replication/peer.ts";
 import { Replicator, type ReplicatorObserver, type ReplicatorOptions } from "./replication/replicator.ts";
 import { StorageError } from "./runtime/errors.ts";
 import type { Runtime } from "./runtime/runtime.ts";
 import type { Store } from "./storage/storage.ts";
+
+/** For how long a peer that says that it has more may prove it before the first append: some round trips, and but a hiccup. */
+const PROOF_WAIT_MS = 1000;
 
 /** What a session is to the log it is of. */
 export interface LogSession {
@@ -53,6 +57,8 @@ export class SharedLog {
   #active = 0;
   #isSuspended = false;
   #exclusive: Promise<void> | undefined;
+  #isCaughtUp = false;
+  #catchingUp: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
   private constructor(
@@ -150,6 +156,23 @@ export class SharedLog {
     return resolve;
   }
 
+  /**
+   * Settles when peers that say that they have more than is here have proven it, or have had a second to: so an older copy of a
+   * store goes on where it was. Undefined if there is nothing to wait for, as always once there was not: what is signed is signed.
+   *
+   * @throws {HyphaError} `ROLLED_BACK` if they have.
+   */
+  caughtUp(): Promise<void> | undefined {
+    const { tree: { fork, length }, hasOneSigner } = this.state;
+    const isBehind = ({ remoteFork, remoteLength }: ReplicationPeer) =>
+      remoteFork > fork || (remoteFork === fork && remoteLength > length);
+    if (!this.#isCaughtUp && hasOneSigner && this.replicator.peers.some(isBehind)) {
+      return this.#catchingUp ??= this.#catchUp().finally(() => this.#catchingUp = undefined);
+    }
+    this.#isCaughtUp = true;
+    return undefined;
+  }
+
   /** The branch called `name`, for one more user. */
   async openBranch(parent: LogBranch, name: string, options: DraftOptions): Promise<LogBranch> {
     let branch = this.#branches.get(name);
@@ -183,6 +206,19 @@ export class SharedLog {
   /** Closes all sessions and peers, and makes safe what was fetched. */
   close(): Promise<void> {
     return this.#closing ??= this.#close();
+  }
+
+  async #catchUp(): Promise<void> {
+    const { tree, runtime } = this.state;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const { clock } = runtime;
+    const gaveUp = new AbortController();
+    const timer = clock.schedule(clock.now() + PROOF_WAIT_MS, () => gaveUp.abort());
+    this.replicator.requestUpgrade({ signal: gaveUp.signal }).then(resolve, () => resolve(false));
+    const hasChanged = await promise;
+    timer.cancel();
+    if (hasChanged) throw rolledBack(this.state.tree, tree);
+    this.#isCaughtUp = true;
   }
 
   async #close(): Promise<void> {

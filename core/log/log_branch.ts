@@ -9,7 +9,7 @@ import { assert } from "../runtime/assert.ts";
 import type { MaybePromise } from "../runtime/async.ts";
 import { toError } from "../runtime/errors.ts";
 import type { Runtime } from "../runtime/runtime.ts";
-import type { LogHints, LogStorage } from "../storage/storage.ts";
+import type { LogHints, LogStorage, StoredBlock } from "../storage/storage.ts";
 import { type LogWriter, WriteBatch } from "../storage/write_batch.ts";
 import { type Appended, type AppendGroup, type AppendOptions, AppendQueue } from "./append_queue.ts";
 import { Bitfield } from "./bitfield.ts";
@@ -155,6 +155,12 @@ export class LogBranch {
     return this.#writer.block(index) ?? this.storage.block(index);
   }
 
+  /** Blocks as `LogReader.blocks` has them, but for those that are not written yet: a run of these comes by itself. */
+  readBlocks(start: number, end: number, maxBytes: number): MaybePromise<readonly StoredBlock[]> {
+    const waiting = this.#writer.blocks(start, end, maxBytes);
+    return waiting.length > 0 ? waiting : this.storage.blocks(start, end, maxBytes);
+  }
+
   /** The hash of the tree over the first `length` blocks; undefined if a node is not at hand. */
   async treeHash(length: number = this.length): Promise<Uint8Array | undefined> {
     const roots = await rootsOf(this.nodes, this.#tree, length);
@@ -290,7 +296,7 @@ export class LogBranch {
     isSynced: boolean,
   ): Promise<void> {
     const { ancestors } = tree;
-    const change = { ancestors, oldLength: this.length, oldFork: this.#tree.fork };
+    const change = { ancestors, oldLength: this.length, oldFork: this.#tree.fork, isProven: !isSynced };
     const contiguousLength = Math.min(this.contiguousLength, ancestors);
     if (this.length > ancestors) this.#held.setRange(ancestors, this.length, false);
     const hints = { ...this.#hints, contiguousLength };
@@ -352,7 +358,7 @@ export class LogBranch {
     this.#hints = { ...this.#hints, contiguousLength: pending.contiguousLength };
     for (const node of pending.nodes.values()) this.#cache.put(node);
     const { upgrade } = pending;
-    if (upgrade !== undefined) this.tell((observer) => observer.onUpgrade?.(upgrade));
+    if (upgrade !== undefined) this.tell((observer) => observer.onUpgrade?.({ ...upgrade, isProven: true }));
     for (const [start, end] of pending.ranges()) {
       this.tell((observer) => observer.onBlocks?.(start, end, true));
     }

@@ -14,7 +14,7 @@ import { type BranchParts, damaged } from "./branch_parts.ts";
 import { ForkSearch } from "./fork_search.ts";
 import { LogBranch } from "./log_branch.ts";
 import { type Manifest, manifest as manifestCodec } from "./manifest.ts";
-import { type TreeBatch, truncateTree } from "./merkle_tree.ts";
+import { type TreeBatch, type TreeState, truncateTree } from "./merkle_tree.ts";
 import { type Proof, proofOf, type ProofRequest, type ProofWithoutValue, type SignedTree } from "./proof.ts";
 import { Verifier } from "./verifier.ts";
 import { checkKnown, type VerifiedProof, verifyAgainst, verifyFromStart } from "./verify_proof.ts";
@@ -58,6 +58,8 @@ export class LogState extends LogBranch {
   /** Whether the store has all that {@linkcode prepare} would write, and whether it has anything. */
   #isStored = false;
   #isNew = true;
+  /** The latest log that was shown here with a signature, whether it could be stored or not. Shared with drafts of this log. */
+  #shown = { fork: 0, length: 0 };
 
   private constructor(parts: BranchParts, options: LogStateOptions) {
     super(parts);
@@ -87,6 +89,11 @@ export class LogState extends LogBranch {
   /** Who checks its signatures; undefined until it is known what the log is. */
   get verifier(): Verifier | undefined {
     return this.#verifier;
+  }
+
+  /** Whether nobody but one signer can make it longer. */
+  get hasOneSigner(): boolean {
+    return this.#verifier?.manifest.signers.length === 1;
   }
 
   /** Who signs what is appended here, if anybody. */
@@ -119,9 +126,11 @@ export class LogState extends LogBranch {
   }
 
   /** The same log over another store. */
-  override reopen(parts: BranchParts): Promise<LogState> {
+  override async reopen(parts: BranchParts): Promise<LogState> {
     const { keyPair, manifest } = this;
-    return LogState.open(parts, { ...this.#options, keyPair, manifest });
+    const log = await LogState.open(parts, { ...this.#options, keyPair, manifest });
+    log.#shown = this.#shown;
+    return log;
   }
 
   /** Stores its keys even if there is nothing else to be stored yet. */
@@ -204,7 +213,9 @@ export class LogState extends LogBranch {
   /** Checks a proof from the start of the log by itself, and takes nothing. @throws {ProtocolError} as `verifyFromStart`. */
   verifyFromStart(proof: Proof): VerifiedProof {
     const verifier = this.#verifier ?? this.#verifierOf(proof.manifest);
-    return verifyFromStart(this.runtime.crypto, verifier, proof);
+    const proven = verifyFromStart(this.runtime.crypto, verifier, proof);
+    this.#noteShown(proven);
+    return proven;
   }
 
   /** Begins to find out how much stays of this log if it becomes what `proof` proved from its start. */
@@ -230,8 +241,14 @@ export class LogState extends LogBranch {
     });
   }
 
-  /** Signs `tree`. @throws {HyphaError} `SESSION_NOT_WRITABLE`; {RangeError} if the signature is none. */
+  /**
+   * Signs `tree`.
+   *
+   * @throws {HyphaError} `SESSION_NOT_WRITABLE`; `ROLLED_BACK` if it would contradict what was signed before; {RangeError} if
+   * the signature is none.
+   */
   protected override sign(tree: TreeBatch, options: AppendOptions): Uint8Array | undefined {
+    this.#checkShown(tree);
     const verifier = this.#verifier;
     const { signature, keyPair = this.keyPair } = options;
     if (this.isFrozen || verifier === undefined) throw this.#notWritable();
@@ -280,8 +297,24 @@ export class LogState extends LogBranch {
       this.#isStored = false;
       this.tell((observer) => observer.onManifest?.());
     }
+    this.#noteShown(proven);
     const { block } = proven;
     return { isUpgrade: proven.tree.isUpgrade, block, isNew: this.accept(proven) };
+  }
+
+  #noteShown({ tree: { isUpgrade, fork, length } }: VerifiedProof): void {
+    const shown = this.#shown;
+    if (!isUpgrade || fork < shown.fork || (fork === shown.fork && length <= shown.length)) return;
+    shown.fork = fork;
+    shown.length = length;
+  }
+
+  /** A log that was signed goes on behind its end, or with a fork of which nothing was signed. */
+  #checkShown({ fork, ancestors, base }: TreeBatch): void {
+    const shown = this.#shown;
+    const isNext = fork === base.fork && ancestors === base.length;
+    const isBehind = fork === shown.fork && (!isNext || base.length < shown.length);
+    if (fork < shown.fork || (isBehind && shown.length > 0)) throw rolledBack(shown, base);
   }
 
   #verifierOf(manifest: Manifest | undefined): Verifier {
@@ -302,6 +335,16 @@ export class LogState extends LogBranch {
     const why = this.isFrozen ? "two logs that differ were signed with its keys" : "its key pair is not here";
     return new HyphaError("SESSION_NOT_WRITABLE", `The log cannot be written: ${why}`);
   }
+}
+
+/** What the writer is told whose store has less than it signed before. */
+export function rolledBack(shown: { fork: number; length: number }, { fork, length }: TreeState): HyphaError {
+  return new HyphaError(
+    "ROLLED_BACK",
+    `The log here has ${length} blocks of fork ${fork}, and peers have ${shown.length} of fork ${shown.fork} with the same ` +
+      "signer: the store is an older copy, or has lost something. Nothing was written: call update(), look at what came, " +
+      "and write again",
+  );
 }
 
 /** A copy that outlives the message it came in. */

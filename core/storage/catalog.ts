@@ -51,6 +51,28 @@ export class Catalog {
     return this.engine().names(NO_LAYER, LOG).map((name) => fromHex(name.slice(LOG.length)));
   }
 
+  /** The numbers of all layers that a log, an overlay or a snapshot leads to. */
+  reachable(): Set<number> {
+    const engine = this.engine();
+    const idOf = (layer: number, name: string) => decodeExact(uint, engine.getNamed(layer, name)!);
+    const found = new Set([NO_LAYER]);
+    for (const name of engine.names(NO_LAYER, LOG)) {
+      const main = idOf(NO_LAYER, name);
+      found.add(main);
+      for (const overlay of engine.names(main, OVERLAY)) found.add(idOf(main, overlay));
+    }
+    const add = ({ id, children }: Layer) => {
+      found.add(id);
+      for (const child of children) add(child);
+    };
+    for (const { main, overlays } of this.#families.values()) {
+      for (const layer of [main, ...overlays.values()]) {
+        add(layer);
+      }
+    }
+    return found;
+  }
+
   /** The layer of a log or overlay; undefined if there is none. */
   find({ discoveryKey, overlayName }: LogAddress): Layer | undefined {
     this.engine();

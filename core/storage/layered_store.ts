@@ -86,16 +86,14 @@ export class LayeredStore implements Store {
     let removed: readonly number[] = [];
     this.#transact(() => removed = this.#catalog.remove(discoveryKey));
     if (removed.length === 0) return 0;
-    for (const id of removed) {
-      while (!this.#catalog.engine().purge(id)) await this.#engine.rest();
-      this.#forget(id);
-    }
+    for (const id of removed) await this.#purgeSlowly(id);
     await this.#shrink();
     return Math.max(0, before - this.size().bytes);
   }
 
   /**
-   * Gives all room that holds nothing back to the medium, in small steps between which other work goes on.
+   * Deletes what no log leads to any more, and gives all room that holds nothing back to the medium, in small steps between which
+   * other work goes on.
    *
    * @returns by how many bytes the store has shrunk.
    * @throws {StorageError} as every store.
@@ -103,8 +101,17 @@ export class LayeredStore implements Store {
   async shrink(): Promise<number> {
     this.#checkWritable();
     const before = this.size().bytes;
+    const reachable = this.#catalog.reachable();
+    for (const id of this.#engine.layersWith().filter((id) => !reachable.has(id))) {
+      await this.#purgeSlowly(id);
+    }
     await this.#shrink();
     return Math.max(0, before - this.size().bytes);
+  }
+
+  async #purgeSlowly(id: number): Promise<void> {
+    while (!this.#catalog.engine().purge(id)) await this.#engine.rest();
+    this.#forget(id);
   }
 
   async #shrink(): Promise<void> {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { Hypercore } from "../../core/hypercore.ts";
 import { from } from "../../encoding/from.ts";
-import { MemoryStore } from "../../core/storage/mod.ts";
+import { MemoryStore, type StoredBlock } from "../../core/storage/mod.ts";
 import { seed, utf8 } from "../crypto/support.ts";
 import { test } from "../harness.ts";
 import { newRuntime, replicate } from "./support.ts";
@@ -292,4 +292,30 @@ test("a proof from the start is checked by itself", async () => {
   const forged = { ...proof, upgrade: { ...proof.upgrade!, length: 2 } };
   assert.throws(() => stranger.verifyFullyRemote(forged), { name: "ProtocolError" });
   await Promise.all([writer.close(), stranger.close()]);
+});
+
+test("what comes from peers in order is read as it comes, and the store is not asked for what it has not yet", async () => {
+  const writer = await open();
+  const lines = Array.from({ length: 5000 }, (_, i) => `line ${i}`);
+  await writer.append(lines);
+  const store = new MemoryStore();
+  const emptyReads: number[] = [];
+  const plain = store.open.bind(store);
+  store.open = (discoveryKey) => {
+    const log = plain(discoveryKey);
+    const blocks = log.blocks.bind(log);
+    log.blocks = (start, end, maxBytes) => {
+      const found = blocks(start, end, maxBytes) as readonly StoredBlock[];
+      if (found.length === 0) emptyReads.push(start);
+      return found;
+    };
+    return log;
+  };
+  const reader = await Hypercore.open<string>(store, { key: writer.key, runtime: newRuntime(), ...text });
+  const cut = await replicate(writer, reader);
+  await reader.update();
+  assert.deepEqual(await collect(reader.createReadStream()), lines);
+  assert.equal(emptyReads.length, 0);
+  cut();
+  await Promise.all([writer.close(), reader.close()]);
 });
