@@ -265,8 +265,28 @@ export class Hypercore<T = Uint8Array> extends HypercoreWriter<T> implements Asy
     await this.#state.log.replicator.push(index);
   }
 
-  /** Lets applications talk to each other along with the log, while this session is open. */
-  registerExtension<M, Input = M>(name: string, options: ExtensionOptions<M, Input>): Extension<Input> {
+  /**
+   * Lets applications talk to each other along with the log, while this session is open.
+   *
+   * @throws {TypeError} if the log has an extension of that name; {RangeError} if the name is empty or too long.
+   *
+   * @example
+   * ```ts
+   * import { Hypercore } from "./hypercore.ts";
+   * import { MemoryStore } from "./storage/mod.ts";
+   *
+   * await using core = await Hypercore.open(new MemoryStore());
+   * const chat = core.registerExtension<string>("chat", {
+   *   encoding: "utf-8",
+   *   onmessage: (text, peer) => chat.send(`you said ${text}`, peer),
+   * });
+   * chat.broadcast("hello");
+   * ```
+   */
+  registerExtension<M = Uint8Array, Input = M>(
+    name: string,
+    options: ExtensionOptions<M, Input>,
+  ): Extension<Input> {
     this.#state.checkOpen();
     let extension!: Extension<Input>;
     const unbind = this.#state.bind(() => {

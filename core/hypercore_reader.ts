@@ -80,9 +80,10 @@ export abstract class HypercoreReader<T> extends TypedEventTarget<HypercoreEvent
     return this.#state.view.tree.length;
   }
 
-  /** How many of them are signed: all, or those that a branch shares with the log. */
+  /** How many of them are signed: all, or those that a branch, an atom or a snapshot has in common with the log as it is now. */
   get signedLength(): number {
-    return this.name === undefined ? this.length : Math.min(this.length, this.#state.log.state.length);
+    const { log, branch, view } = this.#state;
+    return Math.min(view.sharedLength, log.signedLength(branch));
   }
 
   /** How many bytes its blocks have, padding of encryption excluded. */

@@ -85,7 +85,14 @@ export abstract class HypercoreWriter<T> extends HypercoreReader<T> {
     const draft = stateOf(branch);
     const signing = session.signing(options);
     if (draft.log !== session.log) throw new TypeError("A session commits branches of its own log");
-    return await commitDraft(session.branch, draft.branch, options.length ?? branch.length, signing);
+    const appended = await commitDraft(
+      session.branch,
+      draft.branch,
+      options.length ?? branch.length,
+      signing,
+    );
+    await draft.log.followed(draft.branch);
+    return appended;
   }
 
   // What is to stay

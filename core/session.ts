@@ -364,7 +364,11 @@ async function openPlace<T>(
     if (name !== undefined) branch = await log.openBranch(branch, name, options);
     else if (used !== undefined) log.useBranch(used);
     if (used !== undefined) onLeave.push(() => log.closeBranch(used));
-    if (atom !== undefined) branch = await atom.open(branch);
+    if (atom !== undefined) {
+      const drafted = branch = await atom.open(branch);
+      onLeave.push(() => log.unfollow(drafted));
+      await log.follow(drafted);
+    }
     const isFixed = snapshot || parent?.isFixed === true || (checkout !== undefined && name === undefined);
     if (!isFixed) return { log, branch, view: new LiveView(branch), onLeave };
     const length = checkout ?? (parent?.isFixed ? parent.view.tree.length : undefined);

@@ -5,6 +5,7 @@ import { discoveryKey } from "./crypto/hash.ts";
 import { LogState, type LogStateOptions, rolledBack } from "./log/log_state.ts";
 import { Marks } from "./log/marks.ts";
 import { readGroup, writeGroup } from "./log/group.ts";
+import { SharedPrefix } from "./log/shared_prefix.ts";
 import type { ReplicationPeer } from "./replication/peer.ts";
 import { Replicator, type ReplicatorObserver, type ReplicatorOptions } from "./replication/replicator.ts";
 import { StorageError } from "./runtime/errors.ts";
@@ -39,6 +40,13 @@ interface Branch {
   users: number;
 }
 
+interface Followed {
+  readonly prefix: Promise<SharedPrefix>;
+  /** How much the branch has in common with the log. */
+  length(): number;
+  users: number;
+}
+
 /** One log that is open. */
 export class SharedLog {
   /** Where it is stored. */
@@ -52,6 +60,7 @@ export class SharedLog {
   readonly #sessions = new Set<LogSession>();
   readonly #observers = new Set<ReplicatorObserver>();
   readonly #branches = new Map<string, Branch>();
+  readonly #followed = new Map<LogBranch, Followed>();
   readonly #options: SharedLogOptions;
   #group: Uint8Array | undefined;
   #active = 0;
@@ -180,7 +189,7 @@ export class SharedLog {
       throw new TypeError(`The branch ${name} is open: close its sessions before it is overwritten`);
     }
     if (branch === undefined) {
-      branch = { opened: openDraft(parent, name, options), users: 0 };
+      branch = { opened: this.#openDraft(parent, name, options), users: 0 };
       this.#branches.set(name, branch);
     }
     branch.users++;
@@ -200,12 +209,51 @@ export class SharedLog {
   /** One user less of a branch. */
   closeBranch(name: string): void {
     const branch = this.#branches.get(name);
-    if (branch !== undefined && --branch.users === 0) this.#branches.delete(name);
+    if (branch === undefined || --branch.users > 0) return;
+    this.#branches.delete(name);
+    branch.opened.then((draft) => this.unfollow(draft), () => {});
+  }
+
+  /** How many of the first blocks of a branch are signed: all of the log, and what others that are followed share with it. */
+  signedLength(branch: LogBranch): number {
+    return branch === this.state ? branch.length : this.#followed.get(branch)?.length() ?? 0;
+  }
+
+  /** Sees from now on how much of a branch is signed, for one more user. */
+  async follow(branch: LogBranch): Promise<void> {
+    let followed = this.#followed.get(branch);
+    if (followed === undefined) {
+      let found: SharedPrefix | undefined;
+      const prefix = SharedPrefix.follow(this.state, branch).then((shared) => found = shared);
+      followed = { prefix, length: () => found?.length ?? 0, users: 0 };
+      this.#followed.set(branch, followed);
+    }
+    followed.users++;
+    await followed.prefix;
+  }
+
+  /** Resolves when `signedLength` is that of the branch as it is now. */
+  async followed(branch: LogBranch): Promise<void> {
+    await (await this.#followed.get(branch)?.prefix)?.settled();
+  }
+
+  /** One user less. */
+  unfollow(branch: LogBranch): void {
+    const followed = this.#followed.get(branch);
+    if (followed === undefined || --followed.users > 0) return;
+    this.#followed.delete(branch);
+    void followed.prefix.then((prefix) => prefix.stop());
   }
 
   /** Closes all sessions and peers, and makes safe what was fetched. */
   close(): Promise<void> {
     return this.#closing ??= this.#close();
+  }
+
+  async #openDraft(parent: LogBranch, name: string, options: DraftOptions): Promise<LogBranch> {
+    const draft = await openDraft(parent, name, options);
+    await this.follow(draft);
+    return draft;
   }
 
   async #catchUp(): Promise<void> {

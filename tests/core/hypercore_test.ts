@@ -1,7 +1,6 @@
 /** Sessions of a log: reading, writing, snapshots, branches, encryption, events. */
 import assert from "node:assert/strict";
 import { Hypercore } from "../../core/hypercore.ts";
-import { from } from "../../encoding/from.ts";
 import { MemoryStore, type StoredBlock } from "../../core/storage/mod.ts";
 import { seed, utf8 } from "../crypto/support.ts";
 import { test } from "../harness.ts";
@@ -252,13 +251,20 @@ test("applications talk along with a log, and see how far their peers are", asyn
   const writer = await open();
   await writer.append(["a", "b"]);
   const reader = await open({ key: writer.key });
-  const codec = from("utf-8");
-  const heard = new Promise((resolve) => writer.registerExtension("chat", { codec, onMessage: resolve }));
-  const chat = reader.registerExtension("chat", { codec });
+  const encoding = "utf-8";
+  const heard = new Promise((resolve) =>
+    writer.registerExtension<string>("chat", { encoding, onmessage: resolve })
+  );
+  const chat = reader.registerExtension<string>("chat", { encoding });
+  const bytes = new Promise((resolve) =>
+    writer.registerExtension("bytes", { onmessage: (m) => resolve(m.slice()) })
+  );
   const cutLink = await replicate(writer, reader);
   await reader.get(0);
   chat.broadcast("hello");
   assert.equal(await heard, "hello");
+  reader.registerExtension("bytes", {}).broadcast(utf8("as they are"));
+  assert.deepEqual(await bytes, utf8("as they are"));
   const { have, want, total, peers } = reader.syncState();
   assert.deepEqual([have, want, total, peers.length], [1, 1, 2, 1]);
   await Promise.all([writer.close(), reader.close()]);

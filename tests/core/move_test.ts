@@ -116,11 +116,11 @@ storeTest("what is asked of peers is asked of those of the other log", async (ne
   const range = view.download({ start: 0, end: 2 });
   const heard: string[] = [];
   view.on("peer-add", () => heard.push("peer-add"));
-  const extension = view.registerExtension("hello", { codec, onMessage: (m) => heard.push(m) });
+  const extension = view.registerExtension("hello", { encoding: codec, onmessage: (m) => heard.push(m) });
   await view.moveTo(copy);
   const cut = await replicate(writer, reader);
   assert.deepEqual([await waiting, await range.done()], ["b", true]);
-  const theirs = source.registerExtension("hello", { codec });
+  const theirs = source.registerExtension("hello", { encoding: codec });
   theirs.broadcast("hi");
   await copy.update();
   while (heard.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));

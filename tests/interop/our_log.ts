@@ -57,7 +57,7 @@ class Talk {
 
   constructor(log: Hypercore, name: string, onMessage = (text: string) => this.#hear(text)) {
     this.#log = log;
-    this.#extension = log.registerExtension(name, { codec: raw.string, onMessage });
+    this.#extension = log.registerExtension(name, { encoding: raw.string, onmessage: onMessage });
   }
 
   #hear(text: string): void {

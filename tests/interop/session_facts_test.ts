@@ -1,5 +1,5 @@
 /**
- * What can be seen of groups, marks, branches that are moved, and streams that go on, beside a corestore 7:
+ * What can be seen of groups, marks, branches that are moved, streams, and what is signed, beside a corestore 7:
  *
  *     session_facts.mjs in Node  --JSON-->  facts  =  facts  <--  Corestore
  */
@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import { Corestore, type Hypercore, MemoryStore } from "../../mod.ts";
 import { toHex } from "../../encoding/text.ts";
 import { test } from "../harness.ts";
+import { replicate } from "../core/support.ts";
 import { inFolder } from "../storage/support.ts";
 import { skip } from "./store_rig.ts";
 
@@ -103,22 +104,70 @@ async function liveStream(store: Corestore) {
   return seen;
 }
 
-test("groups, marks, moves and live streams look as with hypercore 11 and corestore 7", async () => {
-  await inFolder(async (folder) => {
-    const { stdout, status } = spawnSync("node", [script, join(folder, "corestore")], {
-      encoding: "utf8",
-      stdio: ["ignore", "pipe", "inherit"],
-      timeout: 60_000,
+async function signedLengths(store: Corestore) {
+  const seen: number[][] = [];
+  const core = await store.get({ name: "signed" });
+  await core.append(["0", "1", "2", "3", "4"]);
+  const parted = await core.session({ name: "parted", checkout: 2 });
+  await parted.append(["x", "y", "z"]);
+  const ahead = await core.session({ name: "ahead" });
+  await ahead.append(["5", "6"]);
+  seen.push([parted.signedLength, ahead.signedLength]);
+  await core.commit(ahead);
+  const snapshot = await core.snapshot();
+  seen.push([core.signedLength, ahead.signedLength, snapshot.signedLength]);
+  const atom = await core.session({ atom: store.atom() });
+  await atom.append("7");
+  seen.push([atom.length, atom.signedLength]);
+  await core.truncate(3);
+  seen.push([core.signedLength, ahead.signedLength, snapshot.signedLength, parted.signedLength]);
+  return seen;
+}
+
+async function streamsOfCopies(store: Corestore) {
+  const core = await store.get({ name: "streamed" });
+  await core.append(["0", "1", "2"]);
+  const far = await Corestore.open(new MemoryStore());
+  const copy = await far.get({ key: core.key });
+  const found = far.findingPeers();
+  const read = async (stream: AsyncIterable<Uint8Array>) => {
+    return (await Array.fromAsync(stream)).map((block) => new TextDecoder().decode(block));
+  };
+  const reading = Promise.all([
+    read(copy.createReadStream()),
+    read(copy.createReadStream({ start: 7 })),
+    read(copy.createByteStream({ byteOffset: 1 })),
+  ]);
+  const cut = await replicate(store, far);
+  copy.on("append", found, { once: true });
+  const streams = await reading;
+  cut();
+  await far.close();
+  return streams;
+}
+
+test(
+  "groups, marks, moves, streams and what is signed look as with hypercore 11 and corestore 7",
+  async () => {
+    await inFolder(async (folder) => {
+      const { stdout, status } = spawnSync("node", [script, join(folder, "corestore")], {
+        encoding: "utf8",
+        stdio: ["ignore", "pipe", "inherit"],
+        timeout: 60_000,
+      });
+      assert.equal(status, 0, "the reference failed");
+      const store = await Corestore.open(new MemoryStore());
+      const ours = {
+        groups: await groups(store),
+        marks: await marks(store),
+        moves: await moves(store),
+        liveStream: await liveStream(store),
+        signedLengths: await signedLengths(store),
+        streamsOfCopies: await streamsOfCopies(store),
+      };
+      assert.deepEqual(ours, JSON.parse(stdout));
+      await store.close();
     });
-    assert.equal(status, 0, "the reference failed");
-    const store = await Corestore.open(new MemoryStore());
-    const ours = {
-      groups: await groups(store),
-      marks: await marks(store),
-      moves: await moves(store),
-      liveStream: await liveStream(store),
-    };
-    assert.deepEqual(ours, JSON.parse(stdout));
-    await store.close();
-  });
-}, { skip });
+  },
+  { skip },
+);

@@ -99,11 +99,60 @@ async function liveStream() {
   return seen;
 }
 
+async function signedLengths() {
+  const seen = [];
+  const core = store.get({ name: "signed" });
+  await core.append(["0", "1", "2", "3", "4"]);
+  const parted = core.session({ name: "parted", checkout: 2 });
+  await parted.append(["x", "y", "z"]);
+  const ahead = core.session({ name: "ahead" });
+  await ahead.append(["5", "6"]);
+  seen.push([parted.signedLength, ahead.signedLength]);
+  await core.commit(ahead);
+  const snapshot = core.snapshot();
+  await snapshot.ready();
+  seen.push([core.signedLength, ahead.signedLength, snapshot.signedLength]);
+  const atom = core.session({ atom: core.state.storage.createAtom() });
+  await atom.append("7");
+  seen.push([atom.length, atom.signedLength]);
+  await core.truncate(3);
+  seen.push([core.signedLength, ahead.signedLength, snapshot.signedLength, parted.signedLength]);
+  return seen;
+}
+
+/** What streams read of a log that a peer has, when they are opened before it is there. */
+async function streamsOfCopies() {
+  const core = store.get({ name: "streamed" });
+  await core.append(["0", "1", "2"]);
+  const far = new Corestore(`${process.argv[2]}-far`, { allowBackup: true });
+  const copy = far.get({ key: core.key });
+  await copy.ready();
+  const found = far.findingPeers();
+  const read = async (stream) => {
+    const all = [];
+    for await (const block of stream) all.push(String(block));
+    return all;
+  };
+  const reading = Promise.all([
+    read(copy.createReadStream()),
+    read(copy.createReadStream({ start: 7 })),
+    read(copy.createByteStream({ byteOffset: 1 })),
+  ]);
+  const [near, other] = [store.replicate(true), far.replicate(false)];
+  near.pipe(other).pipe(near);
+  copy.once("append", found);
+  const streams = await reading;
+  await far.close();
+  return streams;
+}
+
 const facts = {
   groups: await groups(),
   marks: await marks(),
   moves: await moves(),
   liveStream: await liveStream(),
+  signedLengths: await signedLengths(),
+  streamsOfCopies: await streamsOfCopies(),
 };
 console.log(JSON.stringify(facts));
 process.exit(0);
