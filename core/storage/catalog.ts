@@ -6,8 +6,8 @@ import { decodeExact, encode } from "../../encoding/codec.ts";
 import { fromHex, toHex } from "../../encoding/text.ts";
 import { uint } from "../../encoding/varint.ts";
 import { StorageError } from "../runtime/errors.ts";
-import type { Engine } from "./engine.ts";
-import { type Layer, Layers, newLayer, NO_LAYER } from "./layers.ts";
+import { type Engine, KINDS } from "./engine.ts";
+import { DOOMED, LAST_LAYER, type Layer, Layers, newLayer, NO_LAYER } from "./layers.ts";
 import { encodeNode, logAuth, logHead, logHints } from "./records.ts";
 import type { LogAddress } from "./storage.ts";
 import type { LogOperation, LogWriter } from "./write_batch.ts";
@@ -80,6 +80,36 @@ export class Catalog {
     this.#families.delete(key);
     this.layers.onRollback(() => this.#families.set(key, family));
     return layers.map(({ id }) => id);
+  }
+
+  /** The layers that hold something and that nothing refers to. @throws {StorageError} `STORE_CORRUPT` if that cannot be told. */
+  orphans(): number[] {
+    const engine = this.engine();
+    const known = new Set<number>();
+    const add = (layer: Layer) => {
+      known.add(layer.id);
+      for (const child of layer.children) add(child);
+    };
+    for (const key of this.list()) {
+      const { main, overlays } = this.#family(toHex(key))!;
+      for (const layer of [main, ...overlays.values()]) add(layer);
+    }
+    const last = engine.getNamed(NO_LAYER, LAST_LAYER);
+    const orphans: number[] = [];
+    for (let id = NO_LAYER + 1; id <= (last === undefined ? 0 : decodeExact(uint, last)); id++) {
+      if (known.has(id) || !this.#isInUse(id)) continue;
+      if (engine.getNamed(NO_LAYER, DOOMED + id) === undefined) orphans.push(id);
+    }
+    return orphans;
+  }
+
+  /** Whether a layer holds something, all of which is its own. @throws {StorageError} `STORE_CORRUPT` if that is not certain. */
+  #isInUse(id: number): boolean {
+    const engine = this.#engine;
+    const names = engine.names(id, "");
+    for (const name of names) engine.getNamed(id, name);
+    const hasValues = KINDS.map((kind) => engine.scan(id, kind, 0, Infinity, 1).length > 0);
+    return names.length > 0 || hasValues.includes(true);
   }
 
   #family(key: string): Family | undefined {

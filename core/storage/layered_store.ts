@@ -107,6 +107,25 @@ export class LayeredStore implements Store {
     return Math.max(0, before - this.size().bytes);
   }
 
+  /**
+   * Deletes what belongs to no log: what a program left behind that died while it removed one, or that a damaged entry is about.
+   *
+   * @returns how many such parts there were.
+   * @throws {StorageError} as every store; `STORE_CORRUPT` if it cannot be told what belongs to a log, and then nothing is deleted.
+   */
+  async sweep(): Promise<number> {
+    this.#checkWritable();
+    const orphans = this.#catalog.orphans();
+    this.#transact(() => {
+      for (const id of orphans) this.#engine.putNamed(NO_LAYER, DOOMED + id, new Uint8Array(0));
+    });
+    for (const id of orphans) {
+      while (!this.#catalog.engine().purge(id)) await this.#engine.rest();
+      this.#forget(id);
+    }
+    return orphans.length;
+  }
+
   async #shrink(): Promise<void> {
     while (!this.#catalog.engine().shrink()) await this.#engine.rest();
   }
