@@ -126,12 +126,7 @@ export class LogStore implements AsyncDisposable {
       throw new StorageError("TARGET_EXISTS", text);
     }
     await core.setUserData(NAME, name); // along with which the keys are stored
-    if (encryptionKey === undefined) return core;
-    const storage = await this.#store.open(core.discoveryKey);
-    const batch = new WriteBatch();
-    batch.log(storage).setAuth({ ...(await storage.auth())!, encryptionKey });
-    await this.#store.write(batch);
-    await this.#store.sync();
+    if (encryptionKey !== undefined) await core.setEncryptionKey(encryptionKey, { isStored: true });
     return core;
   }
 

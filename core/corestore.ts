@@ -5,9 +5,11 @@ import type { ReplicationStream } from "./attach.ts";
 import { childNamespace, namedKeyPair, ROOT_NAMESPACE } from "./corestore_keys.ts";
 import { discoveryKey } from "./crypto/hash.ts";
 import { requireSize } from "./crypto/sizes.ts";
+import { type GroupNotifier, GroupNotifiers, type GroupUpdate } from "./group_notifier.ts";
 import { Hypercore } from "./hypercore.ts";
 import type { HypercoreOptions } from "./hypercore_options.ts";
 import { Atom } from "./log/atom.ts";
+import { checkTopic } from "./log/group.ts";
 import { createManifest, defaultManifest, manifestKey } from "./log/manifest.ts";
 import { identityOf, type LogIdentity, sharedOptions } from "./open_log.ts";
 import { OpenLogs } from "./open_logs.ts";
@@ -16,6 +18,7 @@ import { StorageError } from "./runtime/errors.ts";
 import { TypedEventTarget } from "./runtime/events.ts";
 import type { Runtime } from "./runtime/runtime.ts";
 import { sessionClosed } from "./session_checks.ts";
+import { type LogCheck, verifyLog } from "./store_check.ts";
 import { type LogAuth, PRIMARY_KEY_RECORD, type Store } from "./storage/storage.ts";
 import { WriteBatch } from "./storage/write_batch.ts";
 import { loadSystemRuntime } from "./system_runtime.ts";
@@ -55,6 +58,8 @@ export interface CoreOptions<T = Uint8Array> extends Omit<HypercoreOptions<T>, "
 export interface CorestoreEvents {
   /** A log was opened, by this program or for a peer that asked for it. */
   "core-open": { readonly key: Uint8Array; readonly discoveryKey: Uint8Array };
+  /** A log of a group has grown, or was cut. */
+  "group-active": GroupUpdate & { readonly topic: Uint8Array };
 }
 
 /**
@@ -82,6 +87,7 @@ export class Corestore extends TypedEventTarget<CorestoreEvents> implements Asyn
   readonly #isRoot: boolean;
   readonly #children = new Set<Corestore>();
   readonly #unobserve: () => void;
+  readonly #notifiers = new GroupNotifiers();
   /** Lets the one that it was made of forget it. */
   #onClosed = () => {};
   readonly #cores = new Set<Hypercore<never>>();
@@ -96,6 +102,10 @@ export class Corestore extends TypedEventTarget<CorestoreEvents> implements Asyn
     this.ns = options.namespace ?? ROOT_NAMESPACE;
     this.#unobserve = logs.observe({
       onOpen: ({ state: { key, discoveryKey } }) => this.emit("core-open", { key, discoveryKey }),
+      onGroupActive: (topic, { state: { key, length, tree } }) => {
+        this.emit("group-active", { topic, key, length, fork: tree.fork });
+        this.#notifiers.tell(topic, { key, length, fork: tree.fork });
+      },
     });
   }
 
@@ -187,9 +197,39 @@ export class Corestore extends TypedEventTarget<CorestoreEvents> implements Asyn
     return new Atom(this.#logs.store);
   }
 
-  /** The key pair of a name in this namespace. */
-  createKeyPair(name: string | Uint8Array): KeyPair {
-    return namedKeyPair(this.#logs.runtime.crypto, this.#primaryKey, this.ns, name);
+  /** The key pair of a name in a namespace; in this one by default. */
+  createKeyPair(name: string | Uint8Array, namespace: Uint8Array = this.ns): KeyPair {
+    requireSize("namespace", namespace, 32);
+    return namedKeyPair(this.#logs.runtime.crypto, this.#primaryKey, namespace, name);
+  }
+
+  /**
+   * Tells of the logs of a group, which are those that were opened with its topic, 32 bytes, as their `group`, or for which
+   * `setGroup` was called: when one of them changes, and which have changed since some time. Destroy it when it is not needed.
+   *
+   * @throws {RangeError} for a topic of another size.
+   *
+   * @example
+   * ```ts
+   * import assert from "node:assert/strict";
+   * import { Corestore } from "./corestore.ts";
+   * import { MemoryStore } from "./storage/mod.ts";
+   *
+   * await using store = await Corestore.open(new MemoryStore());
+   * const chat = new Uint8Array(32).fill(1);
+   * using notifier = store.notifyGroup(chat);
+   * const lengths: number[] = [];
+   * notifier.on("update", ({ detail }) => lengths.push(detail.length));
+   * const log = await store.get({ name: "my messages", group: chat });
+   * await log.append("hello");
+   * assert.deepEqual(lengths, [1]);
+   * for await (const key of notifier.updates()) assert.deepEqual(key, log.key);
+   * ```
+   */
+  notifyGroup(topic: Uint8Array): GroupNotifier {
+    if (this.closed) throw sessionClosed();
+    checkTopic(topic);
+    return this.#notifiers.add(this.#logs.store, topic);
   }
 
   /** The discovery keys of all stored logs, or of those that were named in this namespace. */
@@ -215,6 +255,21 @@ export class Corestore extends TypedEventTarget<CorestoreEvents> implements Asyn
   /** More peers may turn up: `update` of each log waits for the first one, until what is returned is called. */
   findingPeers(): () => void {
     return this.#logs.addFindingPeers();
+  }
+
+  /**
+   * Checks all stored logs one after the other, as `Hypercore.audit` does one. Logs that are open take no changes while it is their
+   * turn.
+   *
+   * @throws the reason of the signal when it aborts; {StorageError} if the store cannot be read at all.
+   */
+  async *audit(options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<LogCheck> {
+    const { store, runtime: { crypto } } = this.#logs;
+    for await (const key of store.list()) {
+      const verify = async () => await verifyLog(await store.open(key), { crypto, ...options });
+      const log = await this.#logs.opened(key);
+      yield await (log === undefined ? verify() : log.state.hold(verify));
+    }
   }
 
   /** Closes a log, and removes it with all its branches. Returns by how many bytes the store has shrunk. */
@@ -266,6 +321,7 @@ export class Corestore extends TypedEventTarget<CorestoreEvents> implements Asyn
 
   async #close(): Promise<void> {
     this.#unobserve();
+    this.#notifiers.clear();
     this.#onClosed();
     await Promise.all([...this.#children].map((child) => child.close()));
     await Promise.all([...this.#cores].map((core) => core.close()));
@@ -274,7 +330,7 @@ export class Corestore extends TypedEventTarget<CorestoreEvents> implements Asyn
     await this.#logs.store.close();
   }
 
-  async #identify(options: Omit<CoreOptions, "valueEncoding">): Promise<LogIdentity> {
+  async #identify(options: Omit<CoreOptions, "valueEncoding" | "encodeBatch">): Promise<LogIdentity> {
     const { name, key, discoveryKey } = options;
     const { runtime } = this.#logs;
     if (name !== undefined) return await this.#identifyName(this.createKeyPair(name), options);
@@ -293,7 +349,7 @@ export class Corestore extends TypedEventTarget<CorestoreEvents> implements Asyn
   /** What a name stands for is the log that is stored under it, in whichever form it was made; else a new one. */
   async #identifyName(
     keyPair: KeyPair,
-    options: Omit<CoreOptions, "valueEncoding">,
+    options: Omit<CoreOptions, "valueEncoding" | "encodeBatch">,
   ): Promise<LogIdentity> {
     const { compat = false, manifest, key } = options;
     const { crypto } = this.#logs.runtime;

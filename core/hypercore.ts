@@ -1,18 +1,10 @@
 /** Logs as applications hold them: sessions of a log in a store, that are read, written and replicated. */
 import { parseKey } from "../encoding/keys.ts";
 import { channelsOf, type ReplicationStream } from "./attach.ts";
-import { encodeBlock } from "./block_coding.ts";
 import { observerOf } from "./hypercore_events.ts";
-import type {
-  EncryptionOption,
-  HypercoreOptions,
-  SessionOptions,
-  WriteOptions,
-} from "./hypercore_options.ts";
-import { HypercoreReader, stateOf } from "./hypercore_reader.ts";
-import type { Appended } from "./log/append_queue.ts";
-import { Bitfield } from "./log/bitfield.ts";
-import { commitDraft } from "./log/draft.ts";
+import type { HypercoreOptions, SessionOptions } from "./hypercore_options.ts";
+import { type HypercoreReader, stateOf } from "./hypercore_reader.ts";
+import { HypercoreWriter } from "./hypercore_writer.ts";
 import type { Applied } from "./log/log_state.ts";
 import { missingNodes } from "./log/merkle_tree.ts";
 import type { Proof, ProofRequest } from "./log/proof.ts";
@@ -21,13 +13,12 @@ import type { ConflictProof } from "./replication/conflict.ts";
 import type { Extension, ExtensionOptions } from "./replication/extensions.ts";
 import type { ReplicationPeer } from "./replication/peer.ts";
 import type { SyncState } from "./replication/sync_state.ts";
-import type { KeyPair } from "./runtime/crypto_provider.ts";
 import { ProtocolError } from "./runtime/errors.ts";
 import { Session } from "./session.ts";
-import { checkBlockIndex, checkBlockRange, sessionClosed } from "./session_checks.ts";
+import { moveBranch } from "./session_move.ts";
+import { checkBlockIndex, sessionClosed } from "./session_checks.ts";
 import type { SharedLog } from "./shared_log.ts";
 import type { Store } from "./storage/storage.ts";
-import { writeStream } from "./write_stream.ts";
 
 /**
  * A session of a log. Values are bytes, or of what its `valueEncoding` says.
@@ -43,27 +34,37 @@ import { writeStream } from "./write_stream.ts";
  * assert.deepEqual(await core.get(1), { name: "second" });
  * ```
  */
-export class Hypercore<T = Uint8Array> extends HypercoreReader<T> implements AsyncDisposable {
+export class Hypercore<T = Uint8Array> extends HypercoreWriter<T> implements AsyncDisposable {
   /** Whether it does not keep the log open. */
   readonly weak: boolean;
   readonly #monitored = new Set<string>();
-  #isActive: boolean;
+  /** Ends that it wants the log to be fetched, if it does. */
+  #deactivate: (() => void) | undefined;
   #closed: Promise<void> | undefined;
 
   private constructor(session: Session<T>) {
     super(session);
-    const { log, branch, options } = session;
-    const { weak = false, active = !weak } = options;
+    const { weak = false, active = !weak, pushOnly = false } = session.options;
     this.weak = weak;
-    this.#isActive = active;
-    log.addSession(this);
-    if (active) log.changeActivity(1);
-    session.onClose(log.observe({ onConflict: (proof, peer) => this.#onConflict(proof, peer) }));
+    session.bind(() => {
+      const { log } = session;
+      log.addSession(this);
+      return () => log.removeSession(this);
+    });
+    this.setActive(active);
+    session.bind(() => {
+      if (pushOnly) session.log.replicator.pushOnly = true;
+      return session.log.observe({ onConflict: (proof, peer) => this.#onConflict(proof, peer) });
+    });
+    session.bind(() => session.log.state.observe({ onManifest: () => this.emit("manifest", undefined) }));
+    session.onMove = (ancestors, oldLength) => this.#onMove(ancestors, oldLength);
     if (session.isFixed) return;
-    session.onClose(branch.observe({
-      onUpgrade: ({ ancestors, oldLength }) => this.#onUpgrade(ancestors, oldLength),
-      onFailure: (error) => this.emit("storage-error", { error }),
-    }));
+    session.bind(() =>
+      session.branch.observe({
+        onUpgrade: ({ ancestors, oldLength }) => this.#onUpgrade(ancestors, oldLength),
+        onFailure: (error) => this.emit("storage-error", { error }),
+      })
+    );
   }
 
   /**
@@ -85,132 +86,22 @@ export class Hypercore<T = Uint8Array> extends HypercoreReader<T> implements Asy
   }
 
   /** A session of a log that is open; what makes logs for others, such as `Corestore`, calls this. */
-  static async of<T>(log: SharedLog, options: SessionOptions<T>): Promise<Hypercore<T>> {
-    return new Hypercore<T>(await Session.open<T>(log, options));
+  static async of<T>(
+    log: SharedLog,
+    options: SessionOptions<T> & Pick<HypercoreOptions, "group">,
+  ): Promise<Hypercore<T>> {
+    const core = new Hypercore<T>(await Session.open<T>(log, options));
+    try {
+      if (options.group !== undefined) await core.setGroup(options.group);
+      return core;
+    } catch (error) {
+      await core.close();
+      throw error;
+    }
   }
 
   get #state(): Session<T> {
     return stateOf(this);
-  }
-
-  // Writing
-
-  /**
-   * Appends a value, or several at once. Resolves when it is as safe as the store promises; peers see it then. Appends that
-   * wait together share the work.
-   *
-   * @throws {HyphaError} `SESSION_NOT_WRITABLE`, `SESSION_CLOSED`; {TypeError} or {RangeError} for values that cannot be
-   * encoded; {StorageError} if it could not be stored.
-   */
-  async append(
-    values: T | Uint8Array | string | readonly (T | Uint8Array | string)[],
-    options: WriteOptions & { readonly maxLength?: number | undefined } = {},
-  ): Promise<Appended> {
-    const { branch, codec, encryption: cipher } = this.#state;
-    const signing = this.#state.signing(options);
-    const list = (Array.isArray(values) ? values : [values]) as (T | Uint8Array | string)[];
-    const blocks = list.map((value) => encodeBlock(codec, value));
-    const { length, byteLength } = await branch.append(blocks, {
-      ...signing,
-      cipher,
-      maxLength: options.maxLength,
-    });
-    return { length, byteLength: byteLength - length * this.padding };
-  }
-
-  /** Appends what is written to it. */
-  createWriteStream(): WritableStream<T | Uint8Array | string> {
-    return writeStream((values) => this.append(values));
-  }
-
-  /**
-   * Cuts the log to `length` blocks; what comes then is another fork of it, which readers follow.
-   *
-   * @throws {RangeError} if it is not that long; as {@linkcode append}.
-   */
-  async truncate(
-    length = 0,
-    options: WriteOptions & { readonly fork?: number | undefined } = {},
-  ): Promise<void> {
-    checkBlockIndex(length);
-    await this.#state.branch.truncate(length, options.fork ?? this.fork + 1, this.#state.signing(options));
-  }
-
-  /** Drops blocks from the store; peers that have them can be asked for them again. Tells how many there were. */
-  async clear(start: number, end: number = start + 1): Promise<{ readonly blocks: number }> {
-    checkBlockRange(start, end);
-    this.#state.checkOpen();
-    return { blocks: await this.#state.branch.clear(start, Math.min(end, Math.max(start, this.length))) };
-  }
-
-  /** Begins to mark the blocks that this session, and sessions made of it from now on, read: {@linkcode sweep} drops the others. */
-  startMarking(): void {
-    this.#state.marks = new Bitfield();
-  }
-
-  /** Marks a block, or all from `start` up to but without `end`, without reading them. */
-  markBlock(start: number, end: number = start + 1): void {
-    checkBlockRange(start, end);
-    (this.#state.marks ??= new Bitfield()).setRange(start, end, true);
-  }
-
-  /** Forgets all marks, and marks no more. */
-  clearMarkings(): void {
-    this.#state.marks = undefined;
-  }
-
-  /**
-   * Drops all blocks that are not marked from the store, and ends marking. Tells how many there were.
-   *
-   * @throws {TypeError} if nothing was marked: all would be dropped.
-   */
-  async sweep(): Promise<{ readonly blocks: number }> {
-    const { marks, branch } = this.#state;
-    if (marks === undefined || marks.firstSet(0) === -1) {
-      throw new TypeError("Mark the blocks that are to stay first");
-    }
-    let blocks = 0;
-    for (let at = 0; at < branch.length;) {
-      const next = marks.firstSet(at);
-      const end = next === -1 ? branch.length : Math.min(next, branch.length);
-      if (at < end) blocks += await branch.clear(at, end);
-      at = next === -1 ? branch.length : marks.firstUnset(next);
-    }
-    this.clearMarkings();
-    return { blocks };
-  }
-
-  /**
-   * Appends to this log what a branch of it has behind its end, up to `length` if given.
-   *
-   * @returns undefined if the branch does not begin with all of this log.
-   */
-  async commit<V>(
-    branch: Hypercore<V>,
-    options: WriteOptions & { readonly length?: number | undefined } = {},
-  ): Promise<Appended | undefined> {
-    if (stateOf(branch).log !== this.#state.log) {
-      throw new TypeError("A session commits branches of its own log");
-    }
-    const { branch: own } = this.#state;
-    return await commitDraft(
-      own,
-      stateOf(branch).branch,
-      options.length ?? branch.length,
-      this.#state.signing(options),
-    );
-  }
-
-  /** Sets a value that is stored beside the blocks and not replicated, or removes it. */
-  async setUserData(key: string, value: Uint8Array | string | undefined): Promise<void> {
-    this.#state.checkOpen();
-    const bytes = typeof value === "string" ? new TextEncoder().encode(value) : value;
-    await this.#state.branch.setUserData(key, bytes);
-  }
-
-  /** A value that is stored beside the blocks. */
-  async getUserData(key: string): Promise<Uint8Array | undefined> {
-    return await this.#state.branch.storage.userData(key);
   }
 
   // Proofs
@@ -271,21 +162,59 @@ export class Hypercore<T = Uint8Array> extends HypercoreReader<T> implements Asy
     return this.session({ ...options, snapshot: true });
   }
 
-  /** Sets who signs what this session appends. */
-  setKeyPair(keyPair: KeyPair | undefined): void {
-    this.#state.keyPair = keyPair;
-  }
-
-  /** Sets how this session encrypts and decrypts. @throws {RangeError} for a key of another size than 32 bytes. */
-  setEncryption(encryption: EncryptionOption | undefined): void {
-    this.#state.setEncryption(encryption);
-  }
-
   /** Whether the log is fetched from peers because of this session. */
   setActive(active: boolean): void {
-    if (active === this.#isActive || this.closed) return;
-    this.#isActive = active;
-    this.#state.log.changeActivity(active ? 1 : -1);
+    if (active === (this.#deactivate !== undefined) || this.closed) return;
+    if (active) {
+      this.#deactivate = this.#state.bind(() => {
+        const { log } = this.#state;
+        log.changeActivity(1);
+        return () => log.changeActivity(-1);
+      });
+    } else {
+      this.#deactivate!();
+      this.#deactivate = undefined;
+    }
+  }
+
+  /** Whether the latest block comes along when the log is brought up to date; for all sessions of the log. */
+  setAlwaysLatestBlock(isAlways: boolean): void {
+    this.#state.checkOpen();
+    this.#state.log.replicator.wantsLatestBlock = isAlways;
+  }
+
+  /**
+   * Makes the branch that this session is of a branch of another log, under the same name: with the first `length` blocks of
+   * `target`, all by default. All sessions of the branch, snapshots included, are of the other log from then on, and go on there
+   * with what they wait for; the event `migrate` tells them. What the branch had behind `length` is not taken along, and stays in
+   * the log that it was of. If the other log has a branch of that name, that one is cut to `length` and taken.
+   *
+   * @throws {TypeError} if this is no session of a branch, or is one of an atom or a snapshot, or `target` is of the same log;
+   * {RangeError} if `target`, or its branch of that name, is not that long; {HyphaError} `SESSION_CLOSED`.
+   *
+   * @example
+   * ```ts
+   * import assert from "node:assert/strict";
+   * import { Corestore } from "./corestore.ts";
+   * import { MemoryStore } from "./storage/mod.ts";
+   *
+   * await using store = await Corestore.open(new MemoryStore());
+   * await using first = await store.get<string>({ name: "first", valueEncoding: "utf-8" });
+   * await using second = await store.get<string>({ name: "second", valueEncoding: "utf-8" });
+   * await second.append(["a", "b"]);
+   * await using view = await first.session({ name: "view" });
+   * await view.moveTo(second);
+   * assert.deepEqual(view.key, second.key);
+   * assert.equal(await view.get(1), "b");
+   * ```
+   */
+  async moveTo<V>(
+    target: HypercoreReader<V>,
+    options: { readonly length?: number | undefined } = {},
+  ): Promise<void> {
+    const { length = target.length } = options;
+    checkBlockIndex(length);
+    await moveBranch(this.#state, stateOf(target), length);
   }
 
   /**
@@ -321,9 +250,7 @@ export class Hypercore<T = Uint8Array> extends HypercoreReader<T> implements Asy
   /** More peers may turn up: `update` waits for the first one, until what is returned is called, or the session closed. */
   findingPeers(): () => void {
     this.#state.checkOpen();
-    const done = this.#state.log.replicator.addFindingPeers();
-    this.#state.onClose(done);
-    return done;
+    return this.#state.bind(() => this.#state.log.replicator.addFindingPeers());
   }
 
   /** How far this side and its peers are: what each has, wants and knows of. */
@@ -340,9 +267,17 @@ export class Hypercore<T = Uint8Array> extends HypercoreReader<T> implements Asy
   /** Lets applications talk to each other along with the log, while this session is open. */
   registerExtension<M, Input = M>(name: string, options: ExtensionOptions<M, Input>): Extension<Input> {
     this.#state.checkOpen();
-    const extension = this.#state.log.replicator.registerExtension(name, options);
-    this.#state.onClose(() => extension.destroy());
-    return extension;
+    let extension!: Extension<Input>;
+    const unbind = this.#state.bind(() => {
+      extension = this.#state.log.replicator.registerExtension(name, options);
+      return () => extension.destroy();
+    });
+    return {
+      name,
+      send: (message, peer) => extension.send(message, peer),
+      broadcast: (message) => extension.broadcast(message),
+      destroy: unbind,
+    };
   }
 
   /** Listens; what nobody listens to is not even looked at. */
@@ -356,14 +291,11 @@ export class Hypercore<T = Uint8Array> extends HypercoreReader<T> implements Asy
     const observer = observerOf(type, (name, detail) => this.emit(name, detail));
     if (observer === undefined) return;
     this.#monitored.add(type);
-    this.#state.onClose(this.#state.log.observe(observer));
+    this.#state.bind(() => this.#state.log.observe(observer));
   }
 
   async #close(error: unknown): Promise<void> {
-    if (this.#isActive) this.#state.log.changeActivity(-1);
-    this.#isActive = false;
     this.#state.close(error);
-    this.#state.log.removeSession(this);
     await this.#state.branch.hold(() => Promise.resolve());
     this.emit("close", undefined);
   }
@@ -371,6 +303,11 @@ export class Hypercore<T = Uint8Array> extends HypercoreReader<T> implements Asy
   #onUpgrade(ancestors: number, oldLength: number): void {
     if (ancestors < oldLength) this.emit("truncate", { ancestors, fork: this.fork });
     if (this.length > ancestors) this.emit("append", { length: this.length });
+  }
+
+  #onMove(ancestors: number, oldLength: number): void {
+    this.emit("migrate", { key: this.key });
+    if (!this.snapshotted) this.#onUpgrade(ancestors, oldLength);
   }
 
   #onConflict(proof: ConflictProof, peer: ReplicationPeer): void {

@@ -21,6 +21,12 @@ export interface HypercoreEvents {
   append: { readonly length: number };
   /** The log was cut to its first `ancestors` blocks, and is another fork; it may have grown again. */
   truncate: { readonly ancestors: number; readonly fork: number };
+  /** It became known what the log is: see `HypercoreReader.manifest`. */
+  manifest: undefined;
+  /** The branch that the session is of is one of another log now, whose key this is. */
+  migrate: { readonly key: Uint8Array };
+  /** Some peer has all blocks before this one. */
+  "remote-contiguous-length": { readonly length: number };
   /** The session is closed. */
   close: undefined;
   /** What was verified could not be stored; it is asked for again when there is room. */
@@ -62,6 +68,8 @@ export function observerOf(name: string, emit: Emit): ReplicatorObserver | undef
       return { onUpload: (index, byteLength, peer) => emit(name, { index, byteLength, peer }) };
     case "download":
       return { onDownload: (index, byteLength, peer) => emit(name, { index, byteLength, peer }) };
+    case "remote-contiguous-length":
+      return { onRemoteContiguousLength: (length) => emit(name, { length }) };
     case "verification-error":
       return { onVerificationError: (error, peer) => emit(name, { error, peer }) };
     case "invalid-request":

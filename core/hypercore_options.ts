@@ -29,7 +29,9 @@ export type ValueEncoding<T> = EncodingName | Codec<T>;
 export interface SessionOptions<T> {
   /** How values become blocks; bytes as they are by default. */
   readonly valueEncoding?: ValueEncoding<T> | undefined;
-  /** How blocks are encrypted; by default as in the session this one is made of. */
+  /** What makes blocks of the values of one `append`, where that takes all of them; by default each is encoded by itself. */
+  readonly encodeBatch?: ((values: T[]) => (Uint8Array | string)[]) | undefined;
+  /** How blocks are encrypted; by default as in the session this one is made of, else by the key that is stored with the log. */
   readonly encryption?: EncryptionOption | undefined;
   /** Whether it may append, where there is a key pair; true by default. */
   readonly writable?: boolean | undefined;
@@ -39,6 +41,12 @@ export interface SessionOptions<T> {
   readonly wait?: boolean | undefined;
   /** For how long they are waited for, in milliseconds; 0, the default, is for ever. */
   readonly timeoutMs?: number | undefined;
+  /** Is called with the number of each block that is read. */
+  readonly onseq?: ((index: number) => void) | undefined;
+  /** Is called with the number of each block that peers have to be asked for. */
+  readonly onwait?: ((index: number) => void) | undefined;
+  /** Asks peers for nothing as soon as there is such a session, so that all comes unasked: see `allowPush`. False by default. */
+  readonly pushOnly?: boolean | undefined;
   /** Whether the log is fetched from peers while this session is open; true by default, but for weak ones. */
   readonly active?: boolean | undefined;
   /** Whether it closes with the last session that is not weak; false by default. */
@@ -71,6 +79,14 @@ export interface HypercoreOptions<T = Uint8Array> extends SessionOptions<T> {
   readonly allowFork?: boolean | undefined;
   /** Whether peers may send blocks that nobody asked for; false by default. */
   readonly allowPush?: boolean | undefined;
+  /** Whether the log is brought up to date without `update`, as soon as a peer has more of it; true by default. */
+  readonly eagerUpgrade?: boolean | undefined;
+  /** Whether the latest block comes along when the log is brought up to date; false by default. */
+  readonly allowLatestBlock?: boolean | undefined;
+  /** Makes the log one of a group, under this topic of 32 bytes: see `Corestore.notifyGroup`. */
+  readonly group?: Uint8Array | undefined;
+  /** Whether a log that is not stored is made; true by default. */
+  readonly createIfMissing?: boolean | undefined;
   /** Fewest and most requests to one peer at a time. */
   readonly inFlightRange?: readonly [min: number, max: number] | undefined;
   /** For how long a channel that neither side downloads on stays open, in milliseconds: about 30 s by default. */
@@ -78,6 +94,9 @@ export interface HypercoreOptions<T = Uint8Array> extends SessionOptions<T> {
   /** Time, chance and cryptography; the system's by default. */
   readonly runtime?: Runtime | undefined;
 }
+
+/** Options of a log that is opened, whatever its values are. */
+export type LogOptions = Omit<HypercoreOptions, "valueEncoding" | "encodeBatch">;
 
 /** How one block is read. */
 export interface GetOptions<T> {
@@ -95,6 +114,8 @@ export interface GetOptions<T> {
   readonly raw?: boolean | undefined;
   /** How urgent it is to peers, from 0; above 0 goes ahead. */
   readonly priority?: number | undefined;
+  /** Whether peers are asked even if one session is `pushOnly`. */
+  readonly force?: boolean | undefined;
   /** Is called when peers have to be asked. */
   readonly onwait?: ((index: number) => void) | undefined;
 }
@@ -115,6 +136,14 @@ export interface WriteOptions {
   readonly keyPair?: KeyPair | undefined;
   /** A signature that was made elsewhere, as logs of several signers need. */
   readonly signature?: Uint8Array | undefined;
+}
+
+/** How blocks are appended. */
+export interface AppendingOptions extends WriteOptions {
+  /** How many blocks the log may have by it; it is refused if there would be more. */
+  readonly maxLength?: number | undefined;
+  /** Is called with the blocks when they are stored; until it is done, nothing else changes the log. */
+  readonly postappend?: ((blocks: readonly Uint8Array[]) => void | Promise<void>) | undefined;
 }
 
 /** What a log tells of itself. */

@@ -1,11 +1,11 @@
 /** The half of a log's session that reads: what the log is, and its blocks. */
-import type { Codec } from "../encoding/codec.ts";
+import { type Codec, encode } from "../encoding/codec.ts";
 import { formatKey } from "../encoding/keys.ts";
 import { codecOf } from "./block_coding.ts";
 import { treeHash } from "./crypto/hash.ts";
 import type { HypercoreEvents } from "./hypercore_events.ts";
 import type { GetOptions, HypercoreInfo, WaitOptions } from "./hypercore_options.ts";
-import type { Manifest } from "./log/manifest.ts";
+import { type Manifest, manifest as manifestCodec } from "./log/manifest.ts";
 import { rootsOf, seekByte } from "./log/merkle_tree.ts";
 import { type ByteStreamOptions, readBlocks, readBytes, type ReadStreamOptions } from "./read_streams.ts";
 import type { ReplicationPeer } from "./replication/peer.ts";
@@ -53,6 +53,16 @@ export abstract class HypercoreReader<T> extends TypedEventTarget<HypercoreEvent
   /** What the log is; undefined until a peer tells. */
   get manifest(): Manifest | undefined {
     return this.#state.log.state.manifest;
+  }
+
+  /** What the log is, also as the bytes of which the key is the hash; undefined until a peer tells. */
+  getManifest(options?: { readonly raw?: false }): Manifest | undefined;
+  /** As bytes. */
+  getManifest(options: { readonly raw: true }): Uint8Array | undefined;
+  /** As either. */
+  getManifest({ raw = false }: { readonly raw?: boolean } = {}): Manifest | Uint8Array | undefined {
+    const { manifest } = this;
+    return manifest && raw ? encode(manifestCodec, manifest) : manifest;
   }
 
   /** Who signs what is appended. */
@@ -109,6 +119,21 @@ export abstract class HypercoreReader<T> extends TypedEventTarget<HypercoreEvent
   /** Whether it can be read. */
   get readable(): boolean {
     return !this.closed;
+  }
+
+  /** Whether it is open: one that a program has was opened. */
+  get opened(): boolean {
+    return !this.closed;
+  }
+
+  /** How often it has asked peers for a block. */
+  get waits(): number {
+    return this.#state.waits;
+  }
+
+  /** The topic of the group that the log is of; see `Corestore.notifyGroup`. */
+  get group(): Uint8Array | undefined {
+    return this.#state.log.group?.slice();
   }
 
   /** Whether it was closed. */
@@ -175,11 +200,14 @@ export abstract class HypercoreReader<T> extends TypedEventTarget<HypercoreEvent
     const found = await seekByte(nodes, tree, bytes, this.padding);
     if (found?.isFound === true) return [found.block, found.offset];
     if (!session.mayWait(options)) return undefined;
-    const { block, offset } = await session.requests.wait(
-      (signal) => this.#state.log.replicator.requestSeek(bytes, this.padding, { signal }),
-      session.waiting(options),
+    return await session.ask<[number, number] | undefined>(
+      options,
+      async ({ replicator }, signal) => {
+        const { block, offset } = await replicator.requestSeek(bytes, this.padding, { signal });
+        return [block, offset];
+      },
+      () => this.seek(bytes, options),
     );
-    return [block, offset];
   }
 
   /**
@@ -193,10 +221,10 @@ export abstract class HypercoreReader<T> extends TypedEventTarget<HypercoreEvent
     if (session.isFixed || (session.isWritable && options.force !== true) || options.wait === false) {
       return false;
     }
-    const { replicator } = this.#state.log;
-    return await session.requests.wait(
-      (signal) => replicator.requestUpgrade({ signal }),
-      session.waiting(options),
+    return await session.ask(
+      options,
+      ({ replicator }, signal) => replicator.requestUpgrade({ signal }),
+      () => this.update(options),
     );
   }
 

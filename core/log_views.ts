@@ -125,6 +125,12 @@ export class SnapshotView implements LogView {
     );
   }
 
+  /** The branch goes on as another one, of which no more than the first `length` blocks are the same. */
+  endAt(length: number): this {
+    this.#shared = Math.min(this.#shared, length);
+    return this;
+  }
+
   [Symbol.dispose](): void {
     this.#unobserve();
     this.#snapshot[Symbol.dispose]();

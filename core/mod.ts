@@ -77,12 +77,16 @@ export { fromNodeDuplex, toNodeDuplex } from "./stream/node_duplex.ts";
 // Logs
 export { Hypercore } from "./hypercore.ts";
 export { HypercoreReader } from "./hypercore_reader.ts";
+export { HypercoreWriter } from "./hypercore_writer.ts";
+export { MAX_BLOCK_BYTES } from "./block_coding.ts";
 export type {
+  AppendingOptions,
   EncryptionOption,
   EncryptionProvider,
   GetOptions,
   HypercoreInfo,
   HypercoreOptions,
+  LogOptions,
   SessionOptions,
   ValueEncoding,
   WaitOptions,
@@ -91,6 +95,12 @@ export type {
 export type { BlockEvent, HypercoreEvents } from "./hypercore_events.ts";
 export type { ByteStreamOptions, ReadStreamOptions } from "./read_streams.ts";
 export { type CoreOptions, Corestore, type CorestoreEvents, type CorestoreOptions } from "./corestore.ts";
+export {
+  type GroupEvents,
+  GroupNotifier,
+  type GroupUpdate,
+  type GroupUpdatesOptions,
+} from "./group_notifier.ts";
 export { Atom } from "./log/atom.ts";
 export type { ReplicationStream } from "./attach.ts";
 export type { Extension, ExtensionOptions } from "./replication/extensions.ts";

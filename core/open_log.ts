@@ -1,6 +1,6 @@
 /** From what an application says to a log that is open. */
 import { equals } from "../encoding/bytes.ts";
-import type { HypercoreOptions } from "./hypercore_options.ts";
+import type { HypercoreOptions, LogOptions } from "./hypercore_options.ts";
 import { defaultManifest, type Manifest, manifestKey } from "./log/manifest.ts";
 import { randomKeyPair, requireKeyPair } from "./crypto/keys.ts";
 import type { KeyPair } from "./runtime/crypto_provider.ts";
@@ -49,19 +49,20 @@ export function identityOf({ crypto }: Runtime, options: IdentityOptions): LogId
 }
 
 /** What the first who opens a log says for all. */
-export function sharedOptions(
-  options: Omit<HypercoreOptions, "valueEncoding">,
-): Omit<SharedLogOptions, "key"> {
-  const { legacy: isLegacy, userData, allowFork, allowPush, inFlightRange, notDownloadingLingerMs: linger } =
-    options;
+export function sharedOptions(options: LogOptions): Omit<SharedLogOptions, "key"> {
+  const { legacy: isLegacy, notDownloadingLingerMs: linger, createIfMissing, userData } = options;
+  const { allowFork, allowPush, eagerUpgrade, allowLatestBlock, inFlightRange } = options;
   const lingerMs = linger === undefined ? undefined : [linger, linger] as const;
-  return { isLegacy, userData, allowFork, allowPush, inFlightRange, lingerMs };
+  return {
+    ...{ isLegacy, userData, createIfMissing, lingerMs },
+    ...{ allowFork, allowPush, eagerUpgrade, allowLatestBlock, inFlightRange },
+  };
 }
 
 /** Opens a log of a store. Without anything said about which, it is new, and its key pair is stored at once. */
 export async function openSharedLog(
   store: Store,
-  options: Omit<HypercoreOptions, "valueEncoding"> & { readonly key?: Uint8Array | undefined },
+  options: LogOptions & { readonly key?: Uint8Array | undefined },
   onIdle?: () => void,
 ): Promise<SharedLog> {
   const runtime = options.runtime ?? await loadSystemRuntime();

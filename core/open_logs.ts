@@ -22,6 +22,8 @@ interface Stream {
 export interface OpenLogsObserver {
   /** One was opened. */
   onOpen(log: SharedLog): void;
+  /** One that is of a group has changed. */
+  onGroupActive(topic: Uint8Array, log: SharedLog): void;
 }
 
 /** The logs of one store that are open. */
@@ -76,8 +78,8 @@ export class OpenLogs {
 
   /** The log of this discovery key, if it is open or stored. */
   async find(key: Uint8Array): Promise<SharedLog | undefined> {
-    const open = await this.#logs.get(toHex(key))?.catch(() => undefined);
-    if (open !== undefined && !open.isClosed) return open;
+    const open = await this.opened(key);
+    if (open !== undefined) return open;
     const auth = await (await this.store.open(key)).auth();
     return auth && await this.open({ key: auth.key }, false);
   }
@@ -117,6 +119,12 @@ export class OpenLogs {
     this.#forEach((log) => log.isSuspended = value);
   }
 
+  /** The log of this discovery key, if it is open. */
+  async opened(key: Uint8Array): Promise<SharedLog | undefined> {
+    const log = await this.#logs.get(toHex(key))?.catch(() => undefined);
+    return log?.isClosed === true ? undefined : log;
+  }
+
   /** Closes a log, if it is open. */
   async close(key: Uint8Array): Promise<void> {
     await (await this.#logs.get(toHex(key))?.catch(() => undefined))?.close();
@@ -139,6 +147,9 @@ export class OpenLogs {
       ...options,
       onIdle: () => this.#watchIdle(),
       onActive: () => log !== undefined && this.#attach(log),
+      onGroupActive: (topic) => {
+        for (const observer of this.#observers) observer.onGroupActive(topic, log!);
+      },
     });
     if (this.#isSuspended) log.isSuspended = true;
     if (this.#searches > 0) this.#findPeers(log);

@@ -1,4 +1,5 @@
 /** Reading many blocks, in order. */
+import type { WaitOptions } from "./hypercore_options.ts";
 import type { LogView } from "./log_views.ts";
 import { checkBlockRange } from "./session_checks.ts";
 
@@ -20,41 +21,50 @@ export interface ReadStreamOptions {
   readonly live?: boolean | undefined;
   /** Whether to begin with the last block; false by default. Not together with `live`. */
   readonly reverse?: boolean | undefined;
+  /** Whether blocks that are not at hand are waited for; as the session has it by default. If not, reading ends before them. */
+  readonly wait?: boolean | undefined;
+  /** For how long each is waited for, in milliseconds; as the session has it by default. */
+  readonly timeoutMs?: number | undefined;
   /** Gives up. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /** What reading needs of a session. */
 export interface BlockSource<T> {
-  /** What it reads. */
+  /** What it reads now; another one when the session was moved. */
   readonly view: LogView;
   /** The value of a block as it is stored. */
   decodeStored(index: number, stored: Uint8Array): T;
   /** One block, from wherever it is; undefined if it is not waited for. */
-  get(index: number, options: { readonly signal?: AbortSignal | undefined }): Promise<T | undefined>;
+  get(index: number, options: WaitOptions): Promise<T | undefined>;
   /** Resolves when the log has another length. */
   changed(signal: AbortSignal | undefined): Promise<void>;
-  /** Asks peers for blocks; returns how to stop that. */
-  prefetch(start: number, end: number): () => void;
+  /** Asks peers for blocks, unless they are not to be waited for; returns how to stop that. */
+  prefetch(start: number, end: number, options: WaitOptions): () => void;
 }
 
-/** Reads blocks in their order, or backwards. Ends early before a block that is not at hand and not waited for. */
+/**
+ * Reads blocks in their order, or backwards. Ends early before a block that is not at hand and not waited for. When the log is cut
+ * before the place where it reads, it goes on at that place when the log is that long again: what comes before it then is for who
+ * listens to `truncate` to read.
+ */
 export async function* readBlocks<T>(
   source: BlockSource<T>,
   options: ReadStreamOptions,
 ): AsyncGenerator<T, void> {
-  const { start = 0, live = false, reverse = false, signal } = options;
+  const { start = 0, live = false, reverse = false, wait, timeoutMs, signal } = options;
   if (live && reverse) throw new TypeError("What goes on as the log grows cannot begin with its last block");
-  const { view } = source;
-  const end = options.end ?? (live ? Infinity : view.tree.length);
+  const { length } = source.view.tree;
+  const end = options.end ?? (live ? Infinity : length);
+  const how = { wait, timeoutMs, signal };
   checkBlockRange(start, end);
   if (reverse) {
-    yield* readBackwards(source, start, Math.min(end, view.tree.length), signal);
+    yield* readBackwards(source, start, Math.min(end, length), how);
     return;
   }
-  const ahead = new ReadAhead(source, end);
+  const ahead = new ReadAhead(source, end, how);
   try {
-    yield* readForwards(source, start, end, ahead, signal);
+    yield* readForwards(source, start, end, ahead, how);
   } finally {
     ahead.stop();
   }
@@ -65,11 +75,12 @@ async function* readForwards<T>(
   start: number,
   end: number,
   ahead: ReadAhead<T>,
-  signal: AbortSignal | undefined,
+  how: WaitOptions,
 ): AsyncGenerator<T, void> {
-  const { view } = source;
+  const { signal } = how;
   for (let at = start; at < end;) {
     signal?.throwIfAborted();
+    const { view } = source;
     if (at >= view.tree.length && end === Infinity) {
       await source.changed(signal);
       continue;
@@ -88,7 +99,7 @@ async function* readForwards<T>(
       if (isThere) continue;
     }
     ahead.ask(at);
-    const value = await source.get(at, { signal });
+    const value = await source.get(at, how);
     if (value === undefined) return;
     yield value;
     at++;
@@ -107,14 +118,16 @@ async function endOfRun(view: LogView, at: number, end: number): Promise<number>
 class ReadAhead<T> {
   readonly #source: BlockSource<T>;
   readonly #end: number;
+  readonly #how: WaitOptions;
   #size = MIN_AHEAD;
   #until = -1;
   #stop = () => {};
 
   /** Nothing before the first block that is not at hand, and never from `end` on. */
-  constructor(source: BlockSource<T>, end: number) {
+  constructor(source: BlockSource<T>, end: number, how: WaitOptions) {
     this.#source = source;
     this.#end = end;
+    this.#how = how;
   }
 
   /** The reader lacks the block `at`. */
@@ -123,7 +136,7 @@ class ReadAhead<T> {
     const { tree: { length, byteLength } } = this.#source.view;
     const until = Math.min(this.#end, at + this.#size, Math.max(length, at + 1));
     if (until <= this.#until) return;
-    const stop = this.#source.prefetch(at, until);
+    const stop = this.#source.prefetch(at, until, this.#how);
     this.#stop();
     [this.#stop, this.#until] = [stop, until];
     const most = Math.max(MIN_AHEAD, Math.min(MAX_AHEAD, MAX_AHEAD_BYTES * length / Math.max(1, byteLength)));
@@ -145,11 +158,11 @@ async function* readBackwards<T>(
   source: BlockSource<T>,
   start: number,
   end: number,
-  signal: AbortSignal | undefined,
+  how: WaitOptions,
 ): AsyncGenerator<T, void> {
   for (let at = end - 1; at >= start; at--) {
-    signal?.throwIfAborted();
-    const value = await source.get(at, { signal });
+    how.signal?.throwIfAborted();
+    const value = await source.get(at, how);
     if (value === undefined) return;
     yield value;
   }

@@ -10,7 +10,6 @@ import type {
 } from "./hypercore_options.ts";
 import type { EncryptionProvider } from "./hypercore_options.ts";
 import type { AppendOptions } from "./log/append_queue.ts";
-import type { Bitfield } from "./log/bitfield.ts";
 import type { LogBranch } from "./log/log_branch.ts";
 import { LogState } from "./log/log_state.ts";
 import { LiveView, type LogView, SnapshotView } from "./log_views.ts";
@@ -19,49 +18,67 @@ import type { Range, RangeRequest } from "./replication/range_jobs.ts";
 import { Requests } from "./requests.ts";
 import { abortable } from "./runtime/async.ts";
 import type { KeyPair } from "./runtime/crypto_provider.ts";
-import { checkBlockIndex, notWritable, sessionClosed } from "./session_checks.ts";
+import {
+  checkBlockIndex,
+  isSessionMoved,
+  notWritable,
+  sessionClosed,
+  sessionMoved,
+} from "./session_checks.ts";
 import type { SharedLog } from "./shared_log.ts";
 
 /** Which branch of a log is read, and in which way. */
-interface Place {
-  readonly branch: LogBranch;
-  readonly view: LogView;
-  readonly onClose: (() => void)[];
-}
-
-/** A session of a log. */
-export class Session<T> {
+export interface Place {
   /** What it shares with other sessions. */
   readonly log: SharedLog;
   /** What it writes to. */
   readonly branch: LogBranch;
   /** What it reads. */
   readonly view: LogView;
+  /** What is to be done when it is not read any more. */
+  readonly onLeave: readonly (() => void)[];
+}
+
+/** Something that is done where the session is, and done again where it is moved to. */
+interface Binding {
+  readonly bind: () => () => void;
+  unbind: () => void;
+}
+
+/** A session of a log. */
+export class Session<T> {
   /** How it was opened. */
   readonly options: SessionOptions<T>;
   /** How values become blocks. */
   readonly codec: Codec<T> | undefined;
   /** What it waits for from peers. */
   readonly requests: Requests;
-  /** Which blocks were read since it began to mark them; undefined if it does not. */
-  marks: Bitfield | undefined;
+  /** Whether it marks the blocks that it reads. */
+  isMarking: boolean;
+  /** How often it has asked peers for a block. */
+  waits = 0;
   /** What encrypts blocks. */
   encryption: EncryptionProvider | undefined;
   /** Who signs, if not the writer of the log. */
   keyPair: KeyPair | undefined;
-  readonly #ranges = new Set<Range>();
-  readonly #onClose: (() => void)[];
+  /** Settles when it is not being moved any more. */
+  moving: Promise<void> | undefined;
+  /** Is told that it was moved to a branch of which so many blocks are those that it had. */
+  onMove: (ancestors: number, oldLength: number) => void = () => {};
+  #place: Place;
+  #encryptionOption: EncryptionOption | undefined;
+  readonly #bindings = new Set<Binding>();
+  readonly #onClose = new Set<() => void>();
   #isClosed = false;
 
-  private constructor(log: SharedLog, options: SessionOptions<T>, { branch, view, onClose }: Place) {
-    this.log = log;
-    this.branch = branch;
-    this.view = view;
+  private constructor(options: SessionOptions<T>, place: Place, parent: Session<unknown> | undefined) {
     this.options = options;
     this.codec = codecOf(options.valueEncoding);
-    this.keyPair = options.keyPair;
-    this.requests = new Requests(log.state.runtime.clock);
-    this.#onClose = onClose;
+    this.keyPair = options.keyPair ?? parent?.keyPair;
+    this.isMarking = parent?.isMarking ?? false;
+    this.requests = new Requests(place.log.state.runtime.clock);
+    this.#place = place;
+    this.setEncryption(options.encryption ?? (parent && parent.#encryptionOption));
   }
 
   /** Opens a session of `log`, which shows and does what its `parent` does where the options do not say. */
@@ -70,13 +87,35 @@ export class Session<T> {
     options: SessionOptions<T>,
     parent?: Session<unknown>,
   ): Promise<Session<T>> {
-    const { wait, writable, timeoutMs } = parent?.options ?? {};
-    const all = { wait, writable, timeoutMs, ...definedOf(options) };
-    const session = new Session<T>(log, all, await openPlace(log, all, parent));
-    session.keyPair ??= parent?.keyPair;
-    session.marks = parent?.marks;
-    session.setEncryption(options.encryption ?? parent?.encryption ?? log.state.encryptionKey);
-    return session;
+    const { wait, writable, timeoutMs, onwait, onseq } = parent?.options ?? {};
+    const all = { wait, writable, timeoutMs, onwait, onseq, ...definedOf(options) };
+    for (;;) {
+      if (parent?.moving !== undefined) await parent.moving;
+      const place = await openPlace(parent?.log ?? log, all, parent);
+      try {
+        const hasMoved = parent?.moving !== undefined || (parent?.log ?? log) !== place.log;
+        if (!hasMoved) return new Session<T>(all, place, parent);
+      } catch (error) {
+        dispose(place);
+        throw error;
+      }
+      dispose(place);
+    }
+  }
+
+  /** What it shares with other sessions. */
+  get log(): SharedLog {
+    return this.#place.log;
+  }
+
+  /** What it writes to. */
+  get branch(): LogBranch {
+    return this.#place.branch;
+  }
+
+  /** What it reads. */
+  get view(): LogView {
+    return this.#place.view;
   }
 
   /** Whether it was closed. */
@@ -96,9 +135,16 @@ export class Session<T> {
     return !(this.branch instanceof LogState) || (this.keyPair ?? state.keyPair) !== undefined;
   }
 
-  /** Sets how blocks are encrypted. @throws {RangeError} for a key of another size than 32 bytes. */
+  /**
+   * Sets how blocks are encrypted; with undefined, in the way that the log was stored with, if in any.
+   *
+   * @throws {RangeError} for a key of another size than 32 bytes.
+   */
   setEncryption(option: EncryptionOption | undefined): void {
-    this.encryption = option && ("encrypt" in option ? option : new Encryption(this.log.state, option));
+    const { state } = this.log;
+    const chosen = option ?? state.encryptionKey;
+    this.encryption = chosen && ("encrypt" in chosen ? chosen : new Encryption(state, chosen));
+    this.#encryptionOption = option;
   }
 
   /** @throws {HyphaError} `SESSION_CLOSED`. */
@@ -106,9 +152,22 @@ export class Session<T> {
     if (this.#isClosed) throw sessionClosed();
   }
 
-  /** Runs `work` when it is closed. */
-  onClose(work: () => void): void {
-    this.#onClose.push(work);
+  /** Runs `work` when it is closed, unless what is returned was called before. */
+  onClose(work: () => void): () => void {
+    this.#onClose.add(work);
+    return () => void this.#onClose.delete(work);
+  }
+
+  /**
+   * Calls `bind` for the log that it is of, and again for each one that it is moved to. What `bind` returns undoes it, when the
+   * session is moved or closed, or when what this returns is called.
+   */
+  bind(bind: () => () => void): () => void {
+    const binding: Binding = { bind, unbind: bind() };
+    this.#bindings.add(binding);
+    return () => {
+      if (this.#bindings.delete(binding)) binding.unbind();
+    };
   }
 
   /** Gives up all that it waits for. */
@@ -116,29 +175,63 @@ export class Session<T> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.requests.cancel(reason);
-    for (const range of [...this.#ranges]) range.destroy();
-    this.view[Symbol.dispose]();
-    for (const work of this.#onClose.splice(0)) work();
+    for (const { unbind } of [...this.#bindings].reverse()) unbind();
+    this.#bindings.clear();
+    for (const work of [...this.#onClose]) work();
+    this.#onClose.clear();
+    dispose(this.#place);
+  }
+
+  /** Moves it elsewhere, where it goes on with all that it does: `moveBranch` calls this. */
+  moveTo(place: Place): void {
+    const bindings = [...this.#bindings];
+    for (const { unbind } of [...bindings].reverse()) unbind();
+    for (const work of this.#place.onLeave) work();
+    this.#place = place;
+    this.setEncryption(this.#encryptionOption);
+    for (const binding of bindings) if (this.#bindings.has(binding)) binding.unbind = binding.bind();
+    this.requests.cancel(sessionMoved());
   }
 
   /** The bytes of a block as they are stored, from here or from peers. */
   async stored(index: number, options: GetOptions<unknown>): Promise<Uint8Array | undefined> {
     checkBlockIndex(index);
     this.checkOpen();
-    this.marks?.set(index, true);
+    this.options.onseq?.(index);
+    if (this.isMarking) this.log.marks.addSoon(index);
+    return await this.#stored(index, options);
+  }
+
+  async #stored(index: number, options: GetOptions<unknown>): Promise<Uint8Array | undefined> {
+    this.checkOpen();
     let stored = this.view.readBlock(index);
     if (stored instanceof Promise) stored = await stored;
     if (stored !== undefined || !this.mayWait(options)) return stored;
     this.view.requireShared(index);
+    this.waits++;
     options.onwait?.(index);
-    const { priority } = options;
-    const { replicator } = this.log;
-    const fetched = await this.requests.wait(
-      (signal) => replicator.requestBlock(index, { signal, priority }),
-      this.waiting(options),
-    );
-    this.view.requireShared(index);
-    return fetched;
+    this.options.onwait?.(index);
+    const { priority, force: isForced } = options;
+    return await this.ask(options, async ({ replicator }, signal) => {
+      const fetched = await replicator.requestBlock(index, { signal, priority, isForced });
+      this.view.requireShared(index);
+      return fetched;
+    }, () => this.#stored(index, options));
+  }
+
+  /** Asks peers for something; asks `again` if the session is moved meanwhile. */
+  async ask<R>(
+    options: WaitOptions,
+    request: (log: SharedLog, signal: AbortSignal) => Promise<R>,
+    again: () => Promise<R>,
+  ): Promise<R> {
+    const { log } = this;
+    try {
+      return await this.requests.wait((signal) => request(log, signal), this.waiting(options));
+    } catch (error) {
+      if (!isSessionMoved(error)) throw error;
+      return await again();
+    }
   }
 
   /** The value of a block that is stored as `stored`. */
@@ -149,16 +242,19 @@ export class Session<T> {
 
   /** What streams of blocks read. */
   source<V>(codec: Codec<V> | undefined): BlockSource<V> {
+    const view = () => this.view;
     return {
-      view: this.view,
+      get view() {
+        return view();
+      },
       decodeStored: (index, stored) => this.decode(codec, index, stored, true),
       get: async (index, options) => {
         const stored = await this.stored(index, options);
         return stored && this.decode(codec, index, stored, true);
       },
       changed: (signal) => this.changed(signal),
-      prefetch: (start, end) => {
-        if (!this.mayWait({})) return () => {};
+      prefetch: (start, end, options) => {
+        if (!this.mayWait(options)) return () => {};
         const range = this.download({ start, end, isLinear: true });
         return () => range.destroy();
       },
@@ -167,22 +263,24 @@ export class Session<T> {
 
   /** Fetches blocks from peers. */
   download(request: RangeRequest): Range {
-    const range = this.log.replicator.requestRange(request);
-    this.#ranges.add(range);
-    void range.done().catch(() => {}).finally(() => this.#ranges.delete(range));
-    return range;
+    return new SessionRange(this as Session<unknown>, request);
   }
 
   /** Resolves when the branch is another one than now. */
   async changed(signal?: AbortSignal): Promise<void> {
     this.checkOpen();
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const unobserve = this.branch.observe({ onUpgrade: () => resolve() });
-    this.onClose(() => reject(sessionClosed()));
+    const { branch } = this;
+    const unbind = this.bind(() => {
+      if (this.branch !== branch) resolve();
+      return this.branch.observe({ onUpgrade: () => resolve() });
+    });
+    const forget = this.onClose(() => reject(sessionClosed()));
     try {
       await abortable(promise, signal);
     } finally {
-      unobserve();
+      unbind();
+      forget();
     }
   }
 
@@ -204,27 +302,58 @@ export class Session<T> {
   }
 }
 
+/** Blocks that are fetched for a session, wherever it is. */
+class SessionRange implements Range {
+  #range!: Range;
+  readonly #unbind: () => void;
+
+  constructor(session: Session<unknown>, request: RangeRequest) {
+    this.#unbind = session.bind(() => {
+      const range = this.#range = session.log.replicator.requestRange(request);
+      void range.done().catch(() => {}).finally(() => this.#range === range && this.#unbind());
+      return () => range.destroy();
+    });
+  }
+
+  async done(): Promise<boolean> {
+    for (;;) {
+      const range = this.#range;
+      const isComplete = await range.done();
+      if (range === this.#range) return isComplete;
+    }
+  }
+
+  destroy(): void {
+    this.#unbind();
+  }
+}
+
+function dispose({ view, onLeave }: Place): void {
+  view[Symbol.dispose]();
+  for (const work of onLeave) work();
+}
+
 async function openPlace<T>(
   log: SharedLog,
   options: SessionOptions<T>,
   parent?: Session<unknown>,
 ): Promise<Place> {
   const { name, snapshot = false, checkout, exclusive = false, atom } = options;
-  const onClose: (() => void)[] = [];
+  const onLeave: (() => void)[] = [];
   try {
-    if (exclusive) onClose.push(await log.lock());
+    if (exclusive) onLeave.push(await log.lock());
     let branch = parent?.branch ?? log.state;
-    if (name !== undefined) {
-      branch = await log.openBranch(branch, name, options);
-      onClose.push(() => log.closeBranch(name));
-    }
+    const used = name ?? branch.storage.overlayName;
+    if (name !== undefined) branch = await log.openBranch(branch, name, options);
+    else if (used !== undefined) log.useBranch(used);
+    if (used !== undefined) onLeave.push(() => log.closeBranch(used));
     if (atom !== undefined) branch = await atom.open(branch);
     const isFixed = snapshot || parent?.isFixed === true || (checkout !== undefined && name === undefined);
-    if (!isFixed) return { branch, view: new LiveView(branch), onClose };
+    if (!isFixed) return { log, branch, view: new LiveView(branch), onLeave };
     const length = checkout ?? (parent?.isFixed ? parent.view.tree.length : undefined);
-    return { branch, view: await SnapshotView.take(branch, length), onClose };
+    return { log, branch, view: await SnapshotView.take(branch, length), onLeave };
   } catch (error) {
-    for (const work of onClose) work();
+    for (const work of onLeave) work();
     throw error;
   }
 }

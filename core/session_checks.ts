@@ -28,3 +28,13 @@ export function notWritable(): HyphaError {
     "The session cannot write: it is a snapshot, or was opened for reading",
   );
 }
+
+/** What a session rejects with that waits in a log that it is moved away from; it asks in the other one instead. */
+export function sessionMoved(): HyphaError {
+  return new HyphaError("SESSION_MOVED", "The session is of another log now: ask again");
+}
+
+/** Whether `error` is that of {@linkcode sessionMoved}. */
+export function isSessionMoved(error: unknown): boolean {
+  return error instanceof HyphaError && error.code === "SESSION_MOVED";
+}

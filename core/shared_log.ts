@@ -3,7 +3,10 @@ import { type DraftOptions, openDraft } from "./log/draft.ts";
 import type { LogBranch } from "./log/log_branch.ts";
 import { discoveryKey } from "./crypto/hash.ts";
 import { LogState, type LogStateOptions } from "./log/log_state.ts";
+import { Marks } from "./log/marks.ts";
+import { readGroup, writeGroup } from "./log/group.ts";
 import { Replicator, type ReplicatorObserver, type ReplicatorOptions } from "./replication/replicator.ts";
+import { StorageError } from "./runtime/errors.ts";
 import type { Runtime } from "./runtime/runtime.ts";
 import type { Store } from "./storage/storage.ts";
 
@@ -17,10 +20,14 @@ export interface LogSession {
 
 /** How a log is opened. */
 export interface SharedLogOptions extends LogStateOptions, Omit<ReplicatorOptions, "observer"> {
+  /** Whether it is opened even if nothing of it is stored; true by default. */
+  readonly createIfMissing?: boolean | undefined;
   /** Is called when the last session that is not weak has closed; the log is closed by whoever owns it. */
   readonly onIdle?: (() => void) | undefined;
   /** Is called when the first session wants the log to be fetched. */
   readonly onActive?: (() => void) | undefined;
+  /** Is called when the log has changed and is of a group, whose topic this is. */
+  readonly onGroupActive?: ((topic: Uint8Array) => void) | undefined;
 }
 
 interface Branch {
@@ -36,27 +43,56 @@ export class SharedLog {
   readonly state: LogState;
   /** Its peers. */
   readonly replicator: Replicator;
+  /** Which blocks are to stay when the others are swept. */
+  readonly marks: Marks;
   readonly #sessions = new Set<LogSession>();
   readonly #observers = new Set<ReplicatorObserver>();
   readonly #branches = new Map<string, Branch>();
   readonly #options: SharedLogOptions;
+  #group: Uint8Array | undefined;
   #active = 0;
   #isSuspended = false;
   #exclusive: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
-  private constructor(store: Store, state: LogState, options: SharedLogOptions) {
+  private constructor(
+    store: Store,
+    state: LogState,
+    options: SharedLogOptions,
+    group: Uint8Array | undefined,
+  ) {
     this.store = store;
     this.state = state;
     this.#options = options;
+    this.#group = group;
+    this.marks = new Marks(state);
     this.replicator = new Replicator(state, { ...options, observer: this.#makeObserver() });
+    state.observe({ onUpgrade: () => this.#group && options.onGroupActive?.(this.#group) });
   }
 
-  /** Opens a log of a store. @throws as `LogState.open`. */
+  /** Opens a log of a store. @throws {StorageError} `STORE_UNKNOWN` if it is not there and not to be made; as `LogState.open`. */
   static async open(runtime: Runtime, store: Store, options: SharedLogOptions): Promise<SharedLog> {
     const storage = await store.open(discoveryKey(runtime.crypto, options.key));
+    if (options.createIfMissing === false && await storage.auth() === undefined) {
+      throw new StorageError("STORE_UNKNOWN", "No such log is stored: open it with createIfMissing");
+    }
     const state = await LogState.open({ runtime, storage, target: store }, options);
-    return new SharedLog(store, state, options);
+    return new SharedLog(store, state, options, await readGroup(storage));
+  }
+
+  /** All sessions. */
+  get sessions(): Iterable<LogSession> {
+    return this.#sessions;
+  }
+
+  /** The topic of the group that it is of. */
+  get group(): Uint8Array | undefined {
+    return this.#group;
+  }
+
+  /** Makes it one of a group. @throws {HyphaError} `STORAGE_CONFLICT` if it is of another one. */
+  async setGroup(topic: Uint8Array): Promise<void> {
+    this.#group = await writeGroup(this.state, topic);
   }
 
   /** Whether it is closed, or about to be. */
@@ -133,6 +169,11 @@ export class SharedLog {
     }
   }
 
+  /** One user more of the branch called `name`, which is open. */
+  useBranch(name: string): void {
+    this.#branches.get(name)!.users++;
+  }
+
   /** One user less of a branch. */
   closeBranch(name: string): void {
     const branch = this.#branches.get(name);
@@ -147,6 +188,7 @@ export class SharedLog {
   async #close(): Promise<void> {
     await Promise.all([...this.#sessions].map((session) => session.close()));
     await this.replicator.close();
+    await this.marks.flush().catch(() => {}); // the store tells of its failures itself
     await this.state.hold(() => Promise.resolve());
   }
 
@@ -162,6 +204,7 @@ export class SharedLog {
       onDownload: (...news) => tell((observer) => observer.onDownload?.(...news)),
       onConflict: (...news) => tell((observer) => observer.onConflict?.(...news)),
       onVerificationError: (...news) => tell((observer) => observer.onVerificationError?.(...news)),
+      onRemoteContiguousLength: (length) => tell((observer) => observer.onRemoteContiguousLength?.(length)),
       onInvalidRequest: (...news) => tell((observer) => observer.onInvalidRequest?.(...news)),
     };
   }

@@ -63,7 +63,8 @@ export async function* verifyStore(store: Store, options: VerifyOptions): AsyncG
   }
 }
 
-async function verifyLog(log: LogStorage, { crypto, signal }: VerifyOptions): Promise<LogCheck> {
+/** Checks one log of a store, as {@linkcode verifyStore} does. */
+export async function verifyLog(log: LogStorage, { crypto, signal }: VerifyOptions): Promise<LogCheck> {
   const { discoveryKey } = log;
   let key: Uint8Array | undefined;
   let [length, blocks, bytes] = [0, 0, 0];

@@ -1,6 +1,6 @@
 /**
  * Proves a built npm package: installs the tarball into an empty folder, type-checks a program that imports every entry point,
- * and runs the test suite against the installed files under Node.
+ * runs the test suite against the installed files under Node, and has logs there talk to those of the reference and of Deno.
  */
 import { dirname, join, relative, resolve } from "node:path";
 import { run, tryRun } from "./run.ts";
@@ -12,6 +12,12 @@ const NODE_TYPES = "22.20.5";
 
 /** What of `tests/` drives Deno itself, needs the packages of the reference, or tries what the package does not hold. */
 const LEFT_OUT = ["interop", "netns", "examples", "cli", "spec", "tidy", "tidy_test.ts"];
+
+/** What of `tests/interop/` makes hypha on Node a peer that tests on Deno drive. */
+const PEER_FILES = ["our_log_peer.ts", "our_logs.ts", "our_log.ts", "stream_peer.ts"];
+
+/** Tests on Deno that drive it. */
+const PEER_TESTS = ["log_node_test.ts", "log_node_deno_test.ts", "log_node_crowd_test.ts"];
 
 /** What is to be proven, and where. */
 export interface PackageUnderTest {
@@ -34,7 +40,18 @@ export function testPackage(subject: PackageUnderTest): boolean {
   installPackage(subject);
   checkTypes(subject);
   copyTests(subject);
-  return runSuite(subject);
+  copyPeer(subject);
+  const outcomes = [runSuite(subject), runPeerTests(subject)];
+  const sum = (what: "passed" | "failed") => outcomes.reduce((all, one) => all + one[what], 0);
+  console.log(`${sum("passed")} passed, ${sum("failed")} failed`);
+  return outcomes.every(({ success }) => success);
+}
+
+/** What came of some tests. */
+interface Tested {
+  readonly success: boolean;
+  readonly passed: number;
+  readonly failed: number;
 }
 
 /** Installs the tarball, the wanted Node and TypeScript into the folder. */
@@ -97,6 +114,15 @@ export function copyTests(subject: PackageUnderTest, path = ""): void {
   }
 }
 
+/** Copies what makes the package a peer of interop tests. */
+export function copyPeer(subject: PackageUnderTest): void {
+  const [from, to] = [subject.root, subject.folder].map((folder) => join(folder, "tests/interop"));
+  Deno.mkdirSync(to!, { recursive: true });
+  for (const name of PEER_FILES) {
+    Deno.writeTextFileSync(join(to!, name), redirectImports(subject, join(from!, name), to!));
+  }
+}
+
 /** The text of the test `file`, which will lie in `folder`, importing from the package what it took from the source tree. */
 function redirectImports(subject: PackageUnderTest, file: string, folder: string): string {
   const tests = join(subject.root, "tests");
@@ -112,22 +138,35 @@ function redirectImports(subject: PackageUnderTest, file: string, folder: string
 /** Worlds whose traces must be the same under Deno, from the source, and under Node, from the package. */
 const COMPARED_WORLDS = 25;
 
-function runSuite({ node, folder, root }: PackageUnderTest): boolean {
+function runSuite({ node, folder, root }: PackageUnderTest): Tested {
   const sim = ["run", "-A", "--quiet", "tests/sim/main.ts", "worlds", "--hashes"];
   const soak = [...sim, "--seeds", String(COMPARED_WORLDS)];
   const hashes = run(Deno.execPath(), soak, { cwd: root }).trim();
   const files = [...testFiles(join(folder, "tests"))].toSorted();
+  // Node would leave a core to itself, which it hardly needs.
+  const concurrency = `--test-concurrency=${navigator.hardwareConcurrency}`;
   const { success, output } = tryRun(
     join(folder, "node_modules/.bin/node"),
-    [...NODE_FLAGS, "--test", "--test-reporter=tap", ...files],
+    [...NODE_FLAGS, "--test", concurrency, "--test-reporter=tap", ...files],
     { cwd: folder, env: { HYPHA_SIM_HASHES: hashes } },
   );
   const count = (what: string) => Number(new RegExp(`^# ${what} (\\d+)$`, "m").exec(output)?.[1] ?? NaN);
   if (!success) console.error(failures(output));
-  console.log(
-    `suite under Node ${node}: ${count("pass")} passed, ${count("fail")} failed, ${count("skipped")} skipped`,
+  const [passed, failed] = [count("pass"), count("fail")];
+  console.log(`suite under Node ${node}: ${passed} passed, ${failed} failed, ${count("skipped")} skipped`);
+  return { success: success && passed > 0, passed, failed };
+}
+
+function runPeerTests({ folder, root }: PackageUnderTest): Tested {
+  const { success, output } = tryRun(
+    Deno.execPath(),
+    ["test", "-A", "--quiet", "--parallel", ...PEER_TESTS.map((name) => `tests/interop/${name}`)],
+    { cwd: root, env: { HYPHA_NPM: folder } },
   );
-  return success && count("pass") > 0;
+  if (!success) console.error(output);
+  const [summary = "", passed = "0", failed = "0"] = /(\d+) passed \| (\d+) failed.*/.exec(output) ?? [];
+  console.log(`logs of Node beside others: ${summary}`);
+  return { success: success && Number(passed) > 0, passed: Number(passed), failed: Number(failed) };
 }
 
 function* testFiles(folder: string): Generator<string> {

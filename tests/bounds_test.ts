@@ -17,6 +17,7 @@ type Bound =
 const BOUNDS: Readonly<Record<string, Readonly<Record<string, Bound>>>> = {
   "core/log/atom.ts": { "#drafts": "own" },
   "core/log/log_branch.ts": { "#observers": "own" },
+  "core/log/marks.ts": { "#changed": "own" }, // pages of what is read here
   "core/log/node_cache.ts": {
     "#young": ["MAX_NODES", "log/log_state_test.ts"],
     "#old": ["MAX_NODES", "log/log_state_test.ts"],

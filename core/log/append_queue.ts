@@ -1,4 +1,5 @@
 /** Appends that wait for each other, so that they share one signature, one write and one sync. */
+import type { MaybePromise } from "../runtime/async.ts";
 import type { KeyPair } from "../runtime/crypto_provider.ts";
 import type { BlockCipher } from "./encryption.ts";
 import type { TreeState } from "./merkle_tree.ts";
@@ -13,6 +14,8 @@ export interface AppendOptions {
   readonly cipher?: Pick<BlockCipher, "encrypt"> | undefined;
   /** How long the log may get by it. */
   readonly maxLength?: number | undefined;
+  /** Is called when they are stored, with what was appended; until it is done, nothing else changes the log. */
+  readonly postappend?: ((blocks: readonly Uint8Array[]) => MaybePromise<void>) | undefined;
   /** What the log must still be. */
   readonly base?: TreeState | undefined;
 }
@@ -81,6 +84,7 @@ export class AppendQueue {
         lists: group.map(({ blocks }) => blocks),
         options: group[0]!.options,
       });
+      for (const { blocks, options } of group) await options.postappend?.(blocks);
       group.forEach(({ resolve }, i) => resolve(appended[i]!));
     } catch (error) {
       for (const { reject } of group) reject(error);

@@ -22,6 +22,8 @@ export interface LogObserver {
   onUpgrade?(change: LogChange): void;
   /** Blocks from `start` up to but without `end` came, or were cleared. */
   onBlocks?(start: number, end: number, isHeld: boolean): void;
+  /** It became known what the log is. */
+  onManifest?(): void;
   /** What was verified could not be written, and is forgotten again. */
   onFailure?(error: Error): void;
 }

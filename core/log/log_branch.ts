@@ -140,8 +140,8 @@ export class LogBranch {
     const { length: oldLength, fork: oldFork } = this.#tree;
     await this.load();
     const isOther = this.length !== oldLength || this.#tree.fork !== oldFork;
-    if (isOther) this.#tell((observer) => observer.onUpgrade?.({ ancestors, oldLength, oldFork }));
-    if (this.length > ancestors) this.#tell((observer) => observer.onBlocks?.(ancestors, this.length, true));
+    if (isOther) this.tell((observer) => observer.onUpgrade?.({ ancestors, oldLength, oldFork }));
+    if (this.length > ancestors) this.tell((observer) => observer.onBlocks?.(ancestors, this.length, true));
   }
 
   /** Tells `observer` what happens; returns how to stop that. */
@@ -203,7 +203,7 @@ export class LogBranch {
       });
       this.#hints = hints;
       this.#cache = new NodeCache();
-      this.#tell((observer) => observer.onBlocks?.(start, stop, false));
+      this.tell((observer) => observer.onBlocks?.(start, stop, false));
       return count;
     });
   }
@@ -305,7 +305,7 @@ export class LogBranch {
     this.#hints = hints;
     this.#cache = new NodeCache();
     this.#setTree(tree, signature);
-    this.#tell((observer) => observer.onUpgrade?.(change));
+    this.tell((observer) => observer.onUpgrade?.(change));
   }
 
   /**
@@ -352,15 +352,15 @@ export class LogBranch {
     this.#hints = { ...this.#hints, contiguousLength: pending.contiguousLength };
     for (const node of pending.nodes.values()) this.#cache.put(node);
     const { upgrade } = pending;
-    if (upgrade !== undefined) this.#tell((observer) => observer.onUpgrade?.(upgrade));
+    if (upgrade !== undefined) this.tell((observer) => observer.onUpgrade?.(upgrade));
     for (const [start, end] of pending.ranges()) {
-      this.#tell((observer) => observer.onBlocks?.(start, end, true));
+      this.tell((observer) => observer.onBlocks?.(start, end, true));
     }
   }
 
   async #onFailure(error: unknown): Promise<void> {
     await this.#restore();
-    this.#tell((observer) => observer.onFailure?.(toError(error)));
+    this.tell((observer) => observer.onFailure?.(toError(error)));
   }
 
   /** Makes memory what the store has. If that cannot be read either, the log is as good as closed. */
@@ -415,8 +415,8 @@ export class LogBranch {
     this.#hints = hints;
     for (const node of tree.nodes) this.#cache.put(node);
     this.#setTree(tree, signature);
-    this.#tell((observer) => observer.onUpgrade?.(change));
-    this.#tell((observer) => observer.onBlocks?.(oldLength, tree.length, true));
+    this.tell((observer) => observer.onUpgrade?.(change));
+    this.tell((observer) => observer.onBlocks?.(oldLength, tree.length, true));
   }
 
   #setTree({ fork, length, byteLength, roots }: TreeState, signature: Uint8Array | undefined): void {
@@ -437,7 +437,8 @@ export class LogBranch {
     return stored instanceof Promise ? stored.then(keep) : keep(stored);
   }
 
-  #tell(news: (observer: LogObserver) => void): void {
+  /** Tells all observers. */
+  protected tell(news: (observer: LogObserver) => void): void {
     for (const observer of [...this.#observers]) news(observer);
   }
 }

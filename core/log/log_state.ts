@@ -137,6 +137,7 @@ export class LogState extends LogBranch {
   adoptManifest(manifest: Manifest): MaybePromise<void> {
     if (this.#verifier !== undefined) return;
     this.#setVerifier(this.#verifierOf(ownManifest(manifest)));
+    this.tell((observer) => observer.onManifest?.());
     if (!this.#isStored) return; // then it is written with the first batch
     this.#isStored = false;
     return this.store();
@@ -151,6 +152,7 @@ export class LogState extends LogBranch {
   /** Stores what its blocks are encrypted with. */
   async setEncryptionKey(encryptionKey: Uint8Array | undefined): Promise<void> {
     await this.#change({ encryptionKey });
+    await this.sync();
   }
 
   /**
@@ -276,6 +278,7 @@ export class LogState extends LogBranch {
     if (this.#verifier === undefined && proven.tree.isUpgrade) {
       this.#setVerifier(this.#verifierOf(ownManifest(verifier.manifest)));
       this.#isStored = false;
+      this.tell((observer) => observer.onManifest?.());
     }
     const { block } = proven;
     return { isUpgrade: proven.tree.isUpgrade, block, isNew: this.accept(proven) };

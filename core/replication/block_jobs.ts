@@ -10,6 +10,8 @@ export class BlockJob {
   priority = 0;
   /** Where it is asked for right now. */
   readonly inquiries: Inquiry[] = [];
+  /** Whether it is asked for even if nothing else is. */
+  isForced = false;
   /** Whether it waits to be asked for. */
   isQueued = false;
   /** Whether an answer is being verified or stored. */

@@ -27,10 +27,16 @@ export interface DownloadsHost {
   readonly isDownloading: boolean;
   /** Whether logs that were rewritten are followed. */
   readonly allowFork: boolean;
+  /** Whether the log is brought up to date without anybody asking for it. */
+  readonly eagerUpgrade: boolean;
   /** Whether blocks are welcome that were not asked for. */
   readonly allowPush: boolean;
   /** Those whose channels are opening. */
   readonly opening: ReadonlySet<PeerMachine>;
+  /** Whether nothing is asked but what is forced. */
+  readonly pushOnly: boolean;
+  /** Whether the latest block comes along with news. */
+  readonly wantsLatestBlock: boolean;
   /** Whether more peers may turn up. */
   readonly mayFindPeers: boolean;
   /** Something is to be done at the end of the turn. */
@@ -47,6 +53,8 @@ export interface DownloadsHost {
 export interface BlockRequestOptions {
   /** More than 0, 1 by default, is answered by peers before all that is 0. */
   readonly priority?: number | undefined;
+  /** Whether it is asked for even if nothing else is. */
+  readonly isForced?: boolean | undefined;
   /** Gives up. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -89,7 +97,8 @@ export class Downloads {
   // What is wanted
 
   /** The block `index`, when it is here. Rejects with the signal's reason, a `StorageError`, or a `RangeError` if there is none. */
-  async block(index: number, { priority = 1, signal }: BlockRequestOptions): Promise<Uint8Array> {
+  async block(index: number, options: BlockRequestOptions): Promise<Uint8Array> {
+    const { priority = 1, isForced = false, signal } = options;
     requireNumber("the number of a block", index);
     if (signal?.aborted === true) throw signal.reason;
     if (this.#log.held.get(index)) {
@@ -98,6 +107,7 @@ export class Downloads {
     }
     const job = this.#blocks.obtain(index);
     job.priority = Math.max(job.priority, priority);
+    job.isForced ||= isForced;
     const promise = job.waiters(() => this.#onGivenUp(job)).add(signal);
     if (job.inquiries.length === 0 && !job.isArriving) this.#blocks.enqueue(job);
     this.#host.schedule();
@@ -269,8 +279,14 @@ export class Downloads {
       get canAsk() {
         return downloads.#storageError === undefined && !downloads.#isStopped && !host.log.isFrozen;
       },
+      get pushOnly() {
+        return host.pushOnly;
+      },
       get wantsUpgrade() {
-        return host.isDownloading || downloads.#upgrades.size > 0;
+        return (host.isDownloading && host.eagerUpgrade) || downloads.#upgrades.size > 0;
+      },
+      get wantsLatestBlock() {
+        return host.wantsLatestBlock || downloads.#ranges.isLive;
       },
     });
   }
@@ -380,7 +396,7 @@ export class Downloads {
       return;
     }
     if (peer.remoteLength > length || !peer.sync.remote.isUploading || !peer.isDownloading) return;
-    if (this.#log.isFrozen || !this.#host.isDownloading) return;
+    if (this.#log.isFrozen || !this.#host.isDownloading || this.#host.pushOnly) return;
     // A hypercore 10 that follows a fork takes its new nodes for missing until they are written, and hangs up when it is asked.
     if (peer.sync.hasForked) return;
     this.#receiver.requestProof(peer);
@@ -403,7 +419,7 @@ export class Downloads {
 
   /** Until when `peer` may turn out to have news; 0 if it has none. */
   #newsUntil(peer: PeerMachine): number {
-    if (peer.isPaused || !peer.isDownloading) return 0;
+    if (peer.isPaused || !peer.isDownloading || this.#host.pushOnly) return 0;
     const { remoteFork: fork, remoteLength, sync } = peer;
     if (!sync.isSynced || sync.isSameFork) return sync.newsUntil;
     if (!this.#host.allowFork || fork <= this.#log.tree.fork || remoteLength === 0) return 0;

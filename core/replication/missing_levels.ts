@@ -4,6 +4,7 @@
  */
 import { parent, rightSpan, sibling } from "../log/flat_tree.ts";
 import type { NodeReader } from "../log/node_reader.ts";
+import type { LogRequest } from "../log/proof_messages.ts";
 import type { MaybePromise } from "../runtime/async.ts";
 
 /** What is missing between a node and the first one above it that is here. */
@@ -80,4 +81,12 @@ async function missingLevelsLater(
     if (rightSpan(at) >= head) break;
   }
   return { levels, isTrusting: false };
+}
+
+/** The node that is asked for with what is missing above it, unless an upgrade proves it. */
+export function nodeOf(
+  { block, upgrade }: LogRequest,
+): { readonly index: number; readonly nodes: number } | undefined {
+  if (block === undefined || (upgrade !== undefined && block.index >= upgrade.start)) return undefined;
+  return { index: 2 * block.index, nodes: block.nodes };
 }

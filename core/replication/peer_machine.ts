@@ -47,8 +47,10 @@ export class PeerMachine implements ReplicationPeer {
   distrust = 0;
   /** How often it turned out not to do so. */
   distrusts = 0;
-  /** Up to which length the log was sent to it, asked or not. */
+  /** Up to which length the log was sent to it unasked. */
   pushedLength = 0;
+  /** Up to which length the log was sent to it because it asked. */
+  answeredLength = 0;
   /** Proofs of its log that are still looked at: those that were asked for, and a few. */
   comparisons: number = MAX_UNASKED_COMPARISONS;
   /** Whether its log was compared, or will be. */
@@ -290,6 +292,7 @@ export class PeerMachine implements ReplicationPeer {
   cut(length: number): void {
     this.#announcer.cut(length);
     this.pushedLength = Math.min(this.pushedLength, length);
+    this.answeredLength = Math.min(this.answeredLength, length);
   }
 
   /** Searches for something to ask of it begin anew. */
@@ -377,7 +380,11 @@ export class PeerMachine implements ReplicationPeer {
       get pushedLength() {
         return peer.pushedLength;
       },
-      sendData: (data) => this.send("data", data),
+      sendData(data) {
+        const { start, length } = data.upgrade ?? { start: 0, length: 0 };
+        peer.answeredLength = Math.max(peer.answeredLength, start + length);
+        peer.send("data", data);
+      },
       sendNoData: (noData) => this.send("noData", noData),
       onUpload(index, bytes) {
         stats.uploadedBlocks++;

@@ -206,6 +206,11 @@ export class Receiver {
     if (isStale || isUnlucky) return;
     // Those who push may be mistaken about what is known here, and what was known may be cleared.
     if (isUnfit && (inquiry === undefined || scheduler.isOutrun(inquiry))) return;
+    // Of hypercore 11 so are answers: it begins where its pushes ended.
+    if (isUnfit && this.#host.allowPush) {
+      peer.countRefusal();
+      return;
+    }
     peer.pause();
     this.#host.onVerificationError(peer, error);
     if (error.code !== "INVALID_OPERATION") this.requestProof(peer);

@@ -44,6 +44,9 @@ export class Replicator {
   /** What peers are told: stays true for a while after the log is no longer in use. */
   #isActive = false;
   #allowPush: boolean;
+  #pushOnly: boolean;
+  /** Whether the latest block comes along when the log is brought up to date. */
+  wantsLatestBlock: boolean;
   #findingPeers = 0;
   #hadPeers = false;
   #isScheduled = false;
@@ -58,13 +61,15 @@ export class Replicator {
     this.#observer = options.observer ?? {};
     this.#lingerRange = options.lingerMs ?? LINGER_MS;
     this.#allowPush = options.allowPush ?? false;
+    this.#pushOnly = options.pushOnly ?? false;
+    this.wantsLatestBlock = options.allowLatestBlock ?? false;
     this.#attachments = new Attachments({
       discoveryKey: log.discoveryKey,
       clock,
       open: (attachment) => this.#open(attachment),
     });
     this.#peerHost = this.#makePeerHost(options.inFlightRange ?? IN_FLIGHT_RANGE);
-    this.#downloads = this.#makeDownloads(options.allowFork ?? true);
+    this.#downloads = this.#makeDownloads(options);
     this.#lingerTimer = clock.schedule(Infinity, () => this.#setActive(false));
     this.#unobserve = log.observe({
       onUpgrade: ({ ancestors, oldLength }) => this.#onLogUpgrade(ancestors, ancestors === oldLength),
@@ -112,6 +117,17 @@ export class Replicator {
   set allowPush(value: boolean) {
     this.#allowPush = value;
     this.#refreshSyncs();
+  }
+
+  /** Whether nothing is asked of peers, but for what is forced. */
+  get pushOnly(): boolean {
+    return this.#pushOnly;
+  }
+
+  set pushOnly(value: boolean) {
+    this.#pushOnly = value;
+    for (const peer of this.#peers) peer.touch();
+    this.#schedule();
   }
 
   // Connections
@@ -250,14 +266,20 @@ export class Replicator {
     };
   }
 
-  #makeDownloads(allowFork: boolean): Downloads {
+  #makeDownloads({ allowFork = true, eagerUpgrade = true }: ReplicatorOptions): Downloads {
     // deno-lint-ignore no-this-alias
     const replicator = this;
     const observer = this.#observer;
     return new Downloads({
-      ...{ log: this.#log, peers: this.#peers, opening: this.#opening, allowFork },
+      ...{ log: this.#log, peers: this.#peers, opening: this.#opening, allowFork, eagerUpgrade },
       get isDownloading() {
         return replicator.#isDownloading;
+      },
+      get pushOnly() {
+        return replicator.#pushOnly;
+      },
+      get wantsLatestBlock() {
+        return replicator.wantsLatestBlock;
       },
       get allowPush() {
         return replicator.#allowPush;
@@ -359,8 +381,6 @@ export class Replicator {
     this.#schedule();
   }
 
-  // Turns
-
   /** Does at the end of the turn what has become possible in it. */
   #schedule(): void {
     if (this.#isScheduled || this.#isClosed) return;
@@ -411,6 +431,7 @@ export class Replicator {
     const length = Math.min(remoteContiguousLength, this.#log.tree.length);
     if (sync.isSameFork && length > this.#log.remoteContiguousLength) {
       this.#log.remoteContiguousLength = length;
+      this.#observer.onRemoteContiguousLength?.(length);
     }
   }
 }

@@ -18,6 +18,8 @@ export interface ReplicatorObserver {
   onDownload?(index: number, bytes: number, peer: ReplicationPeer): void;
   /** The writer has signed two different logs: the log is frozen now. Told once. */
   onConflict?(proof: ConflictProof, peer: ReplicationPeer): void;
+  /** Some peer has all blocks before this one. */
+  onRemoteContiguousLength?(length: number): void;
   /** A peer has sent what proves nothing. */
   onVerificationError?(error: ProtocolError, peer: ReplicationPeer): void;
   /** A peer has asked for what nobody could answer. */
@@ -30,6 +32,12 @@ export interface ReplicatorOptions {
   readonly allowFork?: boolean | undefined;
   /** Whether to take blocks that were not asked for; false by default. */
   readonly allowPush?: boolean | undefined;
+  /** Whether nothing is asked of peers, so that all comes unasked; false by default. */
+  readonly pushOnly?: boolean | undefined;
+  /** Whether the log is brought up to date without anybody asking for it; true by default. */
+  readonly eagerUpgrade?: boolean | undefined;
+  /** Whether the latest block comes along when the log is brought up to date; false by default. */
+  readonly allowLatestBlock?: boolean | undefined;
   /** Least and most requests on their way to one peer; 16 and 512 by default. */
   readonly inFlightRange?: readonly [min: number, max: number] | undefined;
   /** Least and most milliseconds for which a log that is no longer in use is still asked for; 20 and 40 s by default. */

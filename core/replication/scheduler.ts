@@ -8,7 +8,7 @@ import { firstLacking, firstUnasked, wantAnyAround, wantMore } from "./block_sea
 import { HOTSWAP_MS, HOTSWAP_SCAN, MAX_HOTSWAPS } from "./constants.ts";
 import type { ForkJob, ForkJobs } from "./fork_jobs.ts";
 import type { Inquiry } from "./in_flight.ts";
-import { type MissingLevels, missingLevels } from "./missing_levels.ts";
+import { type MissingLevels, missingLevels, nodeOf } from "./missing_levels.ts";
 import type { PeerMachine } from "./peer_machine.ts";
 import { randomBelow } from "./random_below.ts";
 import type { RangeJob, RangeJobs } from "./range_jobs.ts";
@@ -24,8 +24,12 @@ export interface SchedulerHost {
   readonly peers: readonly PeerMachine[];
   /** Whether anything is to be asked at all. */
   readonly canAsk: boolean;
+  /** Whether only blocks that are forced are asked for. */
+  readonly pushOnly: boolean;
   /** Whether it is of interest that the log became longer. */
   readonly wantsUpgrade: boolean;
+  /** Whether the latest block is to come along with that. */
+  readonly wantsLatestBlock: boolean;
   /** Whether logs that were rewritten are followed. */
   readonly allowFork: boolean;
   /** Blocks that are wanted or on their way. */
@@ -76,13 +80,14 @@ export class Scheduler {
   /** Asks `peer` for one thing; false if there is nothing that it can help with now. */
   askNext(peer: PeerMachine): boolean {
     if (!this.#hasRoom(peer)) return false;
+    if (this.#host.pushOnly) return this.#askBlock(peer);
     return this.#askSeek(peer) || this.#askBlock(peer) || this.#askRange(peer) || this.#askFork(peer) ||
       this.#askUpgrade(peer) || this.#askManifest(peer);
   }
 
   /** Asks `peer` for one block that another peer is slow to send; false if there is none. */
   askInstead(peer: PeerMachine): boolean {
-    if (!this.#hasRoom(peer)) return false;
+    if (!this.#hasRoom(peer) || this.#host.pushOnly) return false;
     const before = this.#log.runtime.clock.now() - HOTSWAP_MS;
     let left = HOTSWAP_SCAN;
     for (const job of this.#host.blocks) {
@@ -195,7 +200,8 @@ export class Scheduler {
   }
 
   #askQueued(peer: PeerMachine, job: BlockJob): boolean {
-    const { index } = job;
+    const { index, isForced } = job;
+    if (this.#host.pushOnly && !isForced) return false;
     if (!peer.has(index)) {
       if (index < peer.remoteLength) peer.want(index);
       return false;
@@ -305,10 +311,10 @@ export class Scheduler {
     return true;
   }
 
-  /** The newest block of a peer, if a range goes on as the log grows. */
+  /** The newest block of a peer, if it is of interest. */
   #latestBlock(peer: PeerMachine): BlockJob | undefined {
     const latest = peer.remoteLength - 1;
-    if (!this.#host.ranges.isLive || !peer.has(latest)) return undefined;
+    if (!this.#host.wantsLatestBlock || !peer.has(latest)) return undefined;
     return this.#host.blocks.get(latest) === undefined ? this.#host.blocks.obtain(latest) : undefined;
   }
 
@@ -417,12 +423,4 @@ export class Scheduler {
     if (node !== undefined) peer.expectedNodes.add(node.index, node.nodes);
     peer.send("request", request);
   }
-}
-
-/** The node that is asked for with what is missing above it, unless an upgrade proves it. */
-function nodeOf(
-  { block, upgrade }: LogRequest,
-): { readonly index: number; readonly nodes: number } | undefined {
-  if (block === undefined || (upgrade !== undefined && block.index >= upgrade.start)) return undefined;
-  return { index: 2 * block.index, nodes: block.nodes };
 }

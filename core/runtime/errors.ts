@@ -58,8 +58,10 @@ export type ErrorCode =
   // a log cannot do that
   | "BLOCK_NOT_AVAILABLE"
   | "SESSION_CLOSED"
+  | "SESSION_MOVED"
   | "SESSION_NOT_WRITABLE"
   | "SNAPSHOT_NOT_AVAILABLE"
+  | "STORAGE_CONFLICT"
   // the disk
   | "READ_FAILED"
   | "STORE_CLOSED"

@@ -95,6 +95,11 @@ export class FaultyStore implements Store {
     return await this.call("write", () => this.#store.remove(discoveryKey));
   }
 
+  /** Gives room back. */
+  async shrink(): Promise<number> {
+    return await this.call("write", () => this.#store.shrink());
+  }
+
   /** How much the store holds; never fails. */
   size(): MaybePromise<StoreSize> {
     return this.#store.size();

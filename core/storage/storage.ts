@@ -206,6 +206,12 @@ export interface Store extends AsyncDisposable {
    * @returns by how many bytes the store has shrunk, as the medium counts them.
    */
   remove(discoveryKey: Uint8Array): Promise<number>;
+  /**
+   * Gives all room that holds nothing back to the medium, in small steps between which other work goes on.
+   *
+   * @returns by how many bytes the store has shrunk; 0 if it cannot.
+   */
+  shrink(): Promise<number>;
   /** How much it holds. */
   size(): MaybePromise<StoreSize>;
   /**

@@ -347,6 +347,18 @@ export const BASIC_CASES: Record<string, StoreCase> = {
     expect((await log.bitfieldPages(0, Infinity)).map(({ page }) => page).join() === "1", "pages are wrong");
     await store.close();
   },
+  "room is given back without harm to what is there": async (open) => {
+    const store = await open();
+    const log = await store.open(key(1));
+    await write(store, (batch) => {
+      for (let i = 0; i < 50; i++) batch.log(log).putBlock(i, bytes(i, 5000));
+    });
+    await write(store, (batch) => void batch.log(log).clear(0, 49));
+    expect(await store.shrink() >= 0, "a store has grown by being shrunk");
+    await expectBytes("a block that was cleared", log.block(0), undefined);
+    await expectBytes("a block that was not", log.block(49), bytes(49, 5000));
+    await store.close();
+  },
   "a removed log is gone with all that it had, and others are not": async (open) => {
     const store = await open();
     const [a, b] = [await store.open(key(1)), await store.open(key(2))];

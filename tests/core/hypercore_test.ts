@@ -269,11 +269,11 @@ test("what was not read since marking began is swept", async () => {
   const core = await open();
   await core.append(["a", "b", "c", "d", "e"]);
   await assert.rejects(core.sweep(), TypeError);
-  core.startMarking();
+  await core.startMarking();
   const session = await core.session();
   await core.get(1);
   await session.get(3);
-  core.markBlock(4);
+  await core.markBlock(4);
   assert.deepEqual(await core.sweep(), { blocks: 2 });
   const held = await Promise.all([0, 1, 2, 3, 4].map((index) => core.has(index)));
   assert.deepEqual(held, [false, true, false, true, true]);

@@ -78,7 +78,7 @@ test("of large blocks no more are asked for ahead than have some megabytes, and 
 
 test("blocks that are at hand are read many at a time, and nobody is asked for them", async () => {
   const remote = new Remote(1000, 10);
-  remote.source.prefetch(0, 1000)();
+  remote.source.prefetch(0, 1000, {})();
   remote.asked.length = 0;
   let count = 0;
   for await (const value of readBlocks(remote.source, { end: 990 })) assert.equal(value, count++);

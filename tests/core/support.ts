@@ -6,6 +6,7 @@ import { type LogStorage, MemoryStore, type Store } from "../../core/storage/mod
 import { Connection } from "../../core/stream/connection.ts";
 import { duplexPair } from "../../core/stream/duplex_pair.ts";
 import { seed, wasm } from "../crypto/support.ts";
+import { test } from "../harness.ts";
 
 let count = 0;
 
@@ -20,6 +21,22 @@ export function newStore(
   store: Store = new MemoryStore(),
 ): Promise<Corestore> {
   return Corestore.open(store, { runtime: newRuntime(), ...options });
+}
+
+/** A test that opens stores of logs, which are closed when it is over. */
+export function storeTest(name: string, work: (open: typeof newStore) => Promise<void>): void {
+  test(name, async () => {
+    const opened: Corestore[] = [];
+    try {
+      await work(async (...options) => {
+        const store = await newStore(...options);
+        opened.push(store);
+        return store;
+      });
+    } finally {
+      for (const store of opened.reverse()) await store.close();
+    }
+  });
 }
 
 /** Two ends of an encrypted connection in memory. */

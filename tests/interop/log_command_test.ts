@@ -7,7 +7,8 @@ import assert from "node:assert/strict";
 import { parseKey, toHex } from "../../encoding/mod.ts";
 import { HyphaProcess, skip as skipCommand, withFolder } from "../cli/hypha_process.ts";
 import { test } from "../harness.ts";
-import { GENERATIONS, type LogPeer, LogRig, skip as skipReference, type TheirLog } from "./log_rig.ts";
+import { GENERATIONS } from "./driven_logs.ts";
+import { type ChildLog, type LogPeer, LogRig, skip as skipReference } from "./log_rig.ts";
 
 const HOST = "127.0.0.1";
 const skip = skipCommand ?? skipReference;
@@ -38,7 +39,7 @@ class Rig implements AsyncDisposable {
   }
 
   /** A log of the reference in the swarm of its discovery key: by name it writes it, by key it reads it. */
-  async theirs(which: { name: string } | { key: string }): Promise<TheirLog> {
+  async theirs(which: { name: string } | { key: string }): Promise<ChildLog> {
     const store = await this.#peer.store();
     const log = await store.get(which);
     const swarm = await store.swarm(this.#port);

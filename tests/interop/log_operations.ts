@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { SeededRandom } from "../../core/runtime/virtual.ts";
-import type { Block, DrivenLog, DrivenPeer, LogSettings } from "./log_rig.ts";
+import type { Block, DrivenLog, DrivenPeer, LogSettings } from "./driven_logs.ts";
 
 /** One thing that somebody does. `reader` is the number of one. */
 export type Operation =
@@ -75,12 +75,44 @@ export function planOperations({ seed, readers, operations, isForking, isClearin
   return list;
 }
 
+/** How readers get to a writer. */
+export interface Network {
+  /** Whether a connection that was lost comes back by itself. */
+  readonly isLasting: boolean;
+  /** Shows a log; returns what connects a reader, which returns what disconnects it. */
+  serve(writer: DrivenPeer, log: DrivenLog): Promise<Dial>;
+}
+
+/** Connects a reader; returns what disconnects it. */
+export type Dial = (reader: DrivenPeer, log: DrivenLog) => Promise<() => Promise<void>>;
+
+/** The writer listens, and readers dial. */
+export const OVER_TCP: Network = {
+  isLasting: false,
+  async serve(writer, log) {
+    const port = await writer.listen([log]);
+    return (reader, copy) => reader.connect(port, [copy]);
+  },
+};
+
+/** All join a swarm whose bootstrap node has a port, where readers meet each other too. */
+export function inOneSwarm(port: number): Network {
+  return {
+    isLasting: true,
+    async serve(writer, log) {
+      await writer.join(port, [log], "server");
+      return (reader, copy) => reader.join(port, [copy], "both");
+    },
+  };
+}
+
 /** A writer, its readers, and how they are connected. */
 export class Play {
   readonly #writer: DrivenLog;
   readonly #readers: readonly DrivenLog[];
   readonly #peers: readonly DrivenPeer[];
-  readonly #port: number;
+  readonly #network: Network;
+  readonly #dial: Dial;
   readonly #partings: (() => Promise<void>)[] = [];
   /** Blocks that the writer has cleared: nobody can be sure to get them. */
   readonly #cleared = new Set<number>();
@@ -92,18 +124,21 @@ export class Play {
     writer: DrivenLog,
     readers: readonly DrivenLog[],
     peers: readonly DrivenPeer[],
-    port: number,
+    network: Network,
+    dial: Dial,
   ) {
     this.#writer = writer;
     this.#readers = readers;
     this.#peers = peers;
-    this.#port = port;
+    this.#network = network;
+    this.#dial = dial;
   }
 
   /** Opens a log at `writer` and a copy at each of `readers`, which may share peers, and connects them. */
   static async open(
     writer: DrivenPeer,
     readers: readonly DrivenPeer[],
+    network: Network,
     settings: LogSettings = {},
   ): Promise<Play> {
     const log = await writer.open({ seed: 1, ...settings });
@@ -113,13 +148,13 @@ export class Play {
       ...(encryptionKey === undefined ? {} : { encryptionKey }),
     };
     const copies = await Promise.all(readers.map((peer) => peer.open({ key: log.key, ...shared })));
-    const play = new Play(log, copies, readers, await writer.listen([log]));
+    const play = new Play(log, copies, readers, network, await network.serve(writer, log));
     for (const index of copies.keys()) await play.#connect(index);
     return play;
   }
 
   async #connect(reader: number): Promise<void> {
-    this.#partings[reader] = await this.#peers[reader]!.connect(this.#port, [this.#readers[reader]!]);
+    this.#partings[reader] = await this.#dial(this.#peers[reader]!, this.#readers[reader]!);
   }
 
   /**
@@ -127,6 +162,7 @@ export class Play {
    * when it truncates while it makes a proof.
    */
   async watch(work: () => Promise<void>): Promise<void> {
+    if (this.#network.isLasting) return await work();
     let isDone = false;
     const alone = new Map<number, number>();
     const look = async () => {
@@ -254,9 +290,10 @@ export async function playAtRandom(
   plan: Plan,
   writer: DrivenPeer,
   readers: readonly DrivenPeer[],
+  network: Network = OVER_TCP,
   settings: LogSettings = {},
 ): Promise<number> {
-  const play = await Play.open(writer, readers, settings);
+  const play = await Play.open(writer, readers, network, settings);
   try {
     await play.watch(async () => {
       await play.run(planOperations(plan));

@@ -1,14 +1,32 @@
 /**
- * Logs of either generation of hypercore in Node processes, and what logs of ours must do as well to stand in their place:
+ * Logs of either generation of hypercore, and of ours, in Node processes:
  *
- *     driver  -- JSON lines -->  hypercore 10 or 11 in Node  <-- secret stream over TCP -->  another, or one of ours
+ *     driver  -- JSON lines -->  hypercore 10 or 11, or hypha, in Node  <-- TCP, or a swarm -->  another, or one of ours
  */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
+import process from "node:process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+
+import type {
+  Block,
+  Digest,
+  DownloadRange,
+  DrivenLog,
+  DrivenPeer,
+  Generation,
+  LogInfo,
+  LogSettings,
+  Medium,
+  SeenConflict,
+  SignaturePart,
+  SignedState,
+  SignerPart,
+  SwarmRole,
+} from "./driven_logs.ts";
 
 const folder = new URL("./reference/", import.meta.url);
 const isInstalled = existsSync(new URL("node_modules/corestore-6/package.json", folder));
@@ -17,121 +35,14 @@ export const skip: string | undefined = isInstalled
   ? undefined
   : "the reference is not installed: deno task interop";
 
-/** Generations of hypercore: 10.38.2 with corestore 6.18.4, 11.37.1 with corestore 7.11.1. */
-export const GENERATIONS = [10, 11] as const;
-export type Generation = typeof GENERATIONS[number];
+/** The folder in which `deno task npm` has installed the package, with the Node that it is to run on. */
+const installed = process.env["HYPHA_NPM"];
+/** Why there is no hypha on Node to test with, if so. */
+export const skipOnNode: string | undefined = skip ??
+  (installed === undefined ? "runs in deno task npm" : undefined);
 
-/** A block: so many bytes of the pattern of a number, or its bytes in hex. */
-export type Block = readonly [size: number, n: number] | string;
-
-/** A manifest; a signer is the number whose 32 times is the seed of its key pair. */
-export interface ManifestSettings {
-  readonly version?: number;
-  readonly quorum?: number;
-  readonly allowPatch?: boolean;
-  readonly signers?: readonly number[];
-  readonly prologue?: { readonly hash: string; readonly length: number };
-  readonly linked?: readonly string[];
-  readonly userData?: string;
-}
-
-/** How a log is opened. Bytes are in hex. */
-export interface LogSettings {
-  /** Whether the key is that of the signer. */
-  readonly compat?: boolean;
-  readonly manifest?: ManifestSettings;
-  /** The number whose 32 times is the seed of the key pair. */
-  readonly seed?: number;
-  /** The key of a log that is read. */
-  readonly key?: string;
-  readonly encryptionKey?: string;
-  readonly isBlockKey?: boolean;
-  /** Where it lies; in a folder that goes away, if nothing is said. */
-  readonly directory?: string;
-}
-
-/** What a log says about itself. Bytes are in hex. */
-export interface LogInfo {
-  readonly key: string;
-  readonly discoveryKey: string;
-  readonly manifest: string | null;
-  readonly length: number;
-  readonly fork: number;
-  readonly byteLength: number;
-  readonly contiguousLength: number;
-  readonly writable: boolean;
-  readonly peers: number;
-  readonly treeHash: string;
-}
-
-/** What of a log is held: equal digests mean equal logs and the same blocks. */
-export interface Digest {
-  readonly length: number;
-  readonly fork: number;
-  readonly byteLength: number;
-  readonly treeHash: string;
-  /** How many blocks are held. */
-  readonly held: number;
-  /** Of all blocks that are held, in order. */
-  readonly hash: string;
-}
-
-/** Blocks that are wanted. */
-export interface DownloadRange {
-  readonly start?: number;
-  readonly end?: number;
-  readonly blocks?: readonly number[];
-  readonly linear?: boolean;
-}
-
-/** A log that a test drives, of whatever kind. Nothing that it does lasts for ever. */
-export interface DrivenLog {
-  readonly key: string;
-  readonly discoveryKey: string;
-  info(): Promise<LogInfo>;
-  digest(): Promise<Digest>;
-  append(blocks: readonly Block[], signature?: string): Promise<LogInfo>;
-  truncate(length: number, options?: { fork?: number; signature?: string }): Promise<LogInfo>;
-  clear(start: number, end: number): Promise<LogInfo>;
-  /** The hash of a block; null if it is not here and may not be waited for. */
-  get(index: number, options?: { wait?: boolean; timeout?: number }): Promise<string | null>;
-  has(start: number, end?: number): Promise<boolean>;
-  seek(bytes: number): Promise<readonly [index: number, offset: number]>;
-  update(wait: boolean): Promise<boolean>;
-  /** Waits until the log has a length, in a fork. */
-  until(wanted: { length: number; fork?: number }): Promise<LogInfo>;
-  download(range: DownloadRange): Promise<LogInfo>;
-  /** Fetches whatever there is from now on. */
-  follow(): Promise<void>;
-  /** A part of a signature by a signer of the manifest. */
-  sign(signed: SignedState): Promise<string>;
-  /** Puts parts together. */
-  assemble(parts: readonly SignaturePart[]): Promise<string>;
-  close(): Promise<void>;
-}
-
-/** What is signed: the log with blocks behind it, or cut. */
-export interface SignedState {
-  readonly seed: number;
-  readonly blocks?: readonly Block[];
-  readonly truncate?: { readonly length: number; readonly fork: number };
-}
-
-/** The part of a signer, by its place in the manifest. */
-export interface SignaturePart {
-  readonly signer: number;
-  readonly signature: string;
-}
-
-/** Whoever has logs and connections. */
-export interface DrivenPeer extends AsyncDisposable {
-  readonly title: string;
-  open(settings: LogSettings): Promise<DrivenLog>;
-  /** Listens for peers that get to see `logs`; returns the port. */
-  listen(logs: readonly DrivenLog[], isInitiator?: boolean): Promise<number>;
-  /** Connects to a peer; returns what ends the connection. */
-  connect(port: number, logs: readonly DrivenLog[], isInitiator?: boolean): Promise<() => Promise<void>>;
-}
+/** Whether all is played that can be. */
+export const isLong: boolean = process.env["HYPHA_LONG"] === "1";
 
 /** Something that a peer told. */
 export interface LogEvent {
@@ -141,9 +52,11 @@ export interface LogEvent {
   readonly [detail: string]: any;
 }
 
-/** A process with logs of the reference. */
+/** The arguments that make Node run the peer of ours: see `scripts/test_npm.ts`. */
+const NODE_FLAGS = ["--experimental-strip-types", "--disable-warning=ExperimentalWarning"];
+
+/** A process with logs of the reference, or of ours on Node. */
 export class LogPeer implements DrivenPeer {
-  readonly generation: Generation;
   readonly title: string;
   readonly #process: ChildProcess;
   readonly #isDone: Promise<unknown>;
@@ -155,18 +68,28 @@ export class LogPeer implements DrivenPeer {
   #names = 0;
   #exited = false;
 
-  /** Starts the process. */
-  constructor(generation: Generation) {
-    this.generation = generation;
-    this.title = `hypercore ${generation}`;
-    const file = fileURLToPath(new URL("log_peer.mjs", folder));
-    this.#process = spawn("node", [file, String(generation)], { stdio: ["pipe", "pipe", "inherit"] });
+  private constructor(title: string, command: string, args: readonly string[]) {
+    this.title = title;
+    this.#process = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"] });
     this.#process.stdin!.on("error", () => {});
     const closed = once(this.#process, "close").then(() => {
       this.#exited = true;
       this.#wake();
     });
     this.#isDone = Promise.all([closed, this.#listen()]);
+  }
+
+  /** Starts a process with logs of the reference. */
+  static reference(generation: Generation): LogPeer {
+    const file = fileURLToPath(new URL("log_peer.mjs", folder));
+    return new LogPeer(`hypercore ${generation}`, "node", [file, String(generation)]);
+  }
+
+  /** Starts a process with logs of ours, on the Node and the package that {@linkcode skipOnNode} speaks of. */
+  static onNode(medium: Medium): LogPeer {
+    const node = `${installed}/node_modules/.bin/node`;
+    const args = [...NODE_FLAGS, `${installed}/tests/interop/our_log_peer.ts`, medium];
+    return new LogPeer("hypha on Node", node, args);
   }
 
   async #listen(): Promise<void> {
@@ -236,16 +159,16 @@ export class LogPeer implements DrivenPeer {
     return `${kind}${this.#names++}`;
   }
 
-  async open(settings: LogSettings): Promise<TheirLog> {
+  async open(settings: LogSettings): Promise<ChildLog> {
     const log = this.name("log");
-    return new TheirLog(this, log, await this.ask("open", { log, ...settings }));
+    return new ChildLog(this, log, await this.ask("open", { log, ...settings }));
   }
 
   /** A corestore. */
-  async store(settings: Record<string, unknown> = {}): Promise<TheirStore> {
+  async store(settings: Record<string, unknown> = {}): Promise<ChildStore> {
     const store = this.name("store");
     await this.ask("store", { store, ...settings });
-    return new TheirStore(this, store);
+    return new ChildStore(this, store);
   }
 
   async listen(logs: readonly DrivenLog[], isInitiator = false): Promise<number> {
@@ -260,6 +183,19 @@ export class LogPeer implements DrivenPeer {
     const stream = this.name("stream");
     await this.ask("connect", { stream, port, logs: namesOf(logs), isInitiator });
     return async () => void await this.ask("disconnect", { stream });
+  }
+
+  /** Serves a small network of the reference for swarms; returns the port of its bootstrap node. */
+  async testnet(size = 4): Promise<number> {
+    return (await this.ask("testnet", { size })).port;
+  }
+
+  async join(port: number, logs: readonly DrivenLog[], role: SwarmRole): Promise<() => Promise<void>> {
+    const swarm = this.name("swarm");
+    await this.ask("swarm", { swarm, port, logs: namesOf(logs) });
+    const { discoveryKey } = logs[0]!;
+    await this.ask("join", { swarm, discoveryKey, server: role !== "client", client: role !== "server" });
+    return async () => void await this.ask("leave_swarm", { swarm });
   }
 
   #wake(): void {
@@ -277,14 +213,14 @@ export class LogPeer implements DrivenPeer {
 }
 
 /** A log in a {@linkcode LogPeer}. */
-export class TheirLog implements DrivenLog {
+export class ChildLog implements DrivenLog {
   readonly #peer: LogPeer;
   /** What it is called in its process. */
   readonly name: string;
   /** What it said about itself when it was opened. */
   readonly first: LogInfo;
 
-  /** Made by {@linkcode LogPeer.open} and {@linkcode TheirStore.get}. */
+  /** Made by {@linkcode LogPeer.open} and {@linkcode ChildStore.get}. */
   constructor(peer: LogPeer, name: string, first: LogInfo) {
     this.#peer = peer;
     this.name = name;
@@ -354,12 +290,38 @@ export class TheirLog implements DrivenLog {
     await this.ask("follow");
   }
 
-  async sign(signed: SignedState): Promise<string> {
-    return (await this.ask("sign", signed)).signature;
+  sign(signed: SignedState): Promise<SignaturePart> {
+    return this.ask("sign", signed);
   }
 
-  async assemble(parts: readonly SignaturePart[]): Promise<string> {
+  async assemble(parts: readonly SignerPart[]): Promise<string> {
     return (await this.ask("assemble", { parts })).signature;
+  }
+
+  async push(index: number): Promise<void> {
+    await this.ask("push", { index });
+  }
+
+  async extend(extension: string): Promise<void> {
+    await this.ask("extension", { extension });
+  }
+
+  async say(extension: string, text: string, isToOne = false): Promise<void> {
+    await this.ask("say", { extension, text, isToOne });
+  }
+
+  async heard(extension: string): Promise<string> {
+    return (await this.next("extension", (event) => event["extension"] === extension))["text"];
+  }
+
+  async conflict(): Promise<SeenConflict> {
+    const { length, fork, proof } = await this.next("conflict");
+    return { length, fork, proof } as SeenConflict;
+  }
+
+  /** The next event called `name` about this log that fits. */
+  next(name: string, fits: (event: LogEvent) => boolean = () => true): Promise<LogEvent> {
+    return this.#peer.next(name, (event) => event.log === this.name && fits(event));
   }
 
   async close(): Promise<void> {
@@ -368,7 +330,7 @@ export class TheirLog implements DrivenLog {
 }
 
 /** A corestore in a {@linkcode LogPeer}. */
-export class TheirStore {
+export class ChildStore {
   readonly #peer: LogPeer;
   readonly #name: string;
 
@@ -379,9 +341,9 @@ export class TheirStore {
   }
 
   /** A log of it, by name or key. */
-  async get(settings: LogSettings & { readonly name?: string }): Promise<TheirLog> {
+  async get(settings: LogSettings & { readonly name?: string }): Promise<ChildLog> {
     const log = this.#peer.name("log");
-    return new TheirLog(
+    return new ChildLog(
       this.#peer,
       log,
       await this.#peer.ask("get_from_store", { store: this.#name, log, ...settings }),
@@ -413,15 +375,20 @@ export class TheirStore {
   }
 }
 
-const namesOf = (logs: readonly DrivenLog[]): string[] => logs.map((log) => (log as TheirLog).name);
+const namesOf = (logs: readonly DrivenLog[]): string[] => logs.map((log) => (log as ChildLog).name);
 
-/** Peers that are closed together. */
+/** Peers that are closed together, the last one first: swarms take long to close when the network is gone before them. */
 export class LogRig implements AsyncDisposable {
   readonly #peers: DrivenPeer[] = [];
 
   /** A process with logs of the reference. */
   theirs(generation: Generation): LogPeer {
-    return this.add(new LogPeer(generation));
+    return this.add(LogPeer.reference(generation));
+  }
+
+  /** A process with logs of ours on Node. */
+  onNode(medium: Medium = "memory"): LogPeer {
+    return this.add(LogPeer.onNode(medium));
   }
 
   /** Takes a peer in, which is closed with the others. */
@@ -431,6 +398,6 @@ export class LogRig implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#peers.map((peer) => peer[Symbol.asyncDispose]()));
+    for (const peer of this.#peers.reverse()) await peer[Symbol.asyncDispose]();
   }
 }

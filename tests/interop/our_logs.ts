@@ -1,56 +1,29 @@
-/** Logs of ours that a test drives as it drives those of the reference. */
-import { createHash } from "node:crypto";
+/** Logs of ours in stores, and how they are connected. It runs under Node too: see `our_log_peer.ts`. */
 import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
 import net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Corestore } from "../../core/corestore.ts";
 import { Hypercore } from "../../core/hypercore.ts";
-import {
-  assembleSignature,
-  createManifest,
-  EMPTY_TREE,
-  manifest as manifestCodec,
-  type ManifestOptions,
-  TreeBatch,
-  Verifier,
-} from "../../core/log/mod.ts";
-import { MemoryStore, type Store } from "../../core/storage/mod.ts";
+import { createManifest, type ManifestOptions } from "../../core/log/mod.ts";
+import { MemoryStore, openSqliteStore, type Store } from "../../core/storage/mod.ts";
 import { Connection } from "../../core/stream/connection.ts";
 import { fromNodeDuplex } from "../../core/stream/node_duplex.ts";
-import { encode } from "../../encoding/codec.ts";
-import { fromHex, toHex } from "../../encoding/text.ts";
+import { Dht } from "../../dht/mod.ts";
+import { fromHex } from "../../encoding/text.ts";
+import { Swarm } from "../../swarm/mod.ts";
+import { udpNetwork } from "../../transports/udp/mod.ts";
 import type {
-  Block,
-  Digest,
-  DownloadRange,
   DrivenLog,
   DrivenPeer,
-  LogInfo,
   LogSettings,
   ManifestSettings,
-  SignaturePart,
-  SignedState,
-} from "./log_rig.ts";
-import { keyPair, pattern, runtime } from "./stream_peer.ts";
-
-/** How long anything may take. */
-const LIMIT_MS = 20_000;
-
-const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes);
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
-const bytesOf = (block: Block) => typeof block === "string" ? fromHex(block) : pattern(...block);
-
-/** Rejects when `work` is not done in time. */
-async function within<V>(what: string, work: Promise<V>): Promise<V> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`hypha, ${what}: not done after ${LIMIT_MS} ms`)), LIMIT_MS);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
+  Medium,
+  SwarmRole,
+} from "./driven_logs.ts";
+import { OurLog, within } from "./our_log.ts";
+import { keyPair, runtime } from "./stream_peer.ts";
 
 function manifestOf({ signers = [], prologue, userData, linked, ...rest }: ManifestSettings) {
   const options: ManifestOptions = {
@@ -63,173 +36,44 @@ function manifestOf({ signers = [], prologue, userData, linked, ...rest }: Manif
   return createManifest(options);
 }
 
-/** A log of ours. */
-export class OurLog implements DrivenLog {
-  readonly core: Hypercore;
-
-  /** Made by {@linkcode OurPeer.open}. */
-  constructor(core: Hypercore) {
-    this.core = core;
-  }
-
-  get key(): string {
-    return toHex(this.core.key);
-  }
-
-  get discoveryKey(): string {
-    return toHex(this.core.discoveryKey);
-  }
-
-  async info(): Promise<LogInfo> {
-    const { core } = this;
-    const { length, fork, byteLength, contiguousLength, writable, manifest } = core;
-    return {
-      ...{ key: this.key, discoveryKey: this.discoveryKey },
-      manifest: manifest ? toHex(encode(manifestCodec, manifest)) : null,
-      ...{ length, fork, byteLength, contiguousLength, writable, peers: core.peers.length },
-      treeHash: toHex(await within("tree hash", core.treeHash())),
-    };
-  }
-
-  async digest(): Promise<Digest> {
-    const hash = createHash("sha256");
-    let held = 0;
-    for (let i = 0; i < this.core.length; i++) {
-      const block = await this.core.get(i, { wait: false });
-      hash.update(block === undefined ? "-" : "+");
-      if (block === undefined) continue;
-      held++;
-      hash.update(sha256(block).digest());
-    }
-    const { length, fork, byteLength, treeHash } = await this.info();
-    return { length, fork, byteLength, treeHash, held, hash: hash.digest("hex") };
-  }
-
-  async append(blocks: readonly Block[], signature?: string): Promise<LogInfo> {
-    const options = signature === undefined ? {} : { signature: fromHex(signature) };
-    await within("append", this.core.append(blocks.map(bytesOf), options));
-    return await this.info();
-  }
-
-  async truncate(length: number, options: { fork?: number; signature?: string } = {}): Promise<LogInfo> {
-    const { fork, signature } = options;
-    const signing = signature === undefined ? {} : { signature: fromHex(signature) };
-    await within("truncate", this.core.truncate(length, { fork, ...signing }));
-    return await this.info();
-  }
-
-  async clear(start: number, end: number): Promise<LogInfo> {
-    await within("clear", this.core.clear(start, end));
-    return await this.info();
-  }
-
-  async get(index: number, options: { wait?: boolean; timeout?: number } = {}): Promise<string | null> {
-    const { wait, timeout: timeoutMs } = options;
-    const block = await within(`get ${index}`, this.core.get(index, { wait, timeoutMs }));
-    return block === undefined ? null : sha256(block).digest("hex");
-  }
-
-  async has(start: number, end?: number): Promise<boolean> {
-    return await within("has", this.core.has(start, end));
-  }
-
-  async seek(bytes: number): Promise<readonly [number, number]> {
-    return (await within(`seek ${bytes}`, this.core.seek(bytes)))!;
-  }
-
-  async update(wait: boolean): Promise<boolean> {
-    return await within("update", this.core.update({ wait }));
-  }
-
-  async until({ length, fork = this.core.fork }: { length: number; fork?: number }): Promise<LogInfo> {
-    const { core } = this;
-    const isThere = () => core.length >= length && core.fork >= fork;
-    const wait = async () => {
-      for (const start = performance.now(); !isThere() && performance.now() - start < LIMIT_MS;) {
-        await core.update({ timeoutMs: 100 }).catch(() => {});
-        if (!isThere()) await pause(10);
-      }
-      if (isThere()) return;
-      const { length: own, fork: at } = core;
-      throw new Error(`hypha, until ${length} in fork ${fork}: still ${own} in fork ${at}; ${this.state()}`);
-    };
-    await wait();
-    return await this.info();
-  }
-
-  async download({ linear, ...range }: DownloadRange): Promise<LogInfo> {
-    const download = this.core.download({ ...range, isLinear: linear });
-    await within("download", download.done()).catch((error) => {
-      throw new Error(`${error.message}; ${this.state()}`);
-    });
-    return await this.info();
-  }
-
-  follow(): Promise<void> {
-    this.core.download();
-    return Promise.resolve();
-  }
-
-  async sign({ seed, blocks = [], truncate }: SignedState): Promise<string> {
-    const tree = new TreeBatch(runtime.crypto, EMPTY_TREE);
-    const { length, fork } = truncate ?? this.core;
-    for (let i = 0; i < length; i++) tree.append((await this.core.get(i, { raw: true }))!);
-    for (const block of blocks) tree.append(bytesOf(block));
-    tree.fork = fork;
-    const verifier = new Verifier(runtime.crypto, this.core.key, this.core.manifest);
-    return toHex(verifier.sign(tree, keyPair(seed)));
-  }
-
-  assemble(parts: readonly SignaturePart[]): Promise<string> {
-    const inputs = parts.map(({ signer, signature }) => ({
-      signer,
-      signature: fromHex(signature),
-      patch: 0,
-    }));
-    return Promise.resolve(toHex(assembleSignature(this.core.manifest!.version, inputs)));
-  }
-
-  async close(): Promise<void> {
-    await within("close", this.core.close());
-  }
-
-  /** What it believes of its peers, to find out why it stalls. */
-  state(): string {
-    return JSON.stringify(
-      this.core.syncState(),
-      (_key, value) => value instanceof Uint8Array ? toHex(value) : value,
-    );
-  }
-}
-
 /** A log, or a store of them. */
 type Replicated = Pick<Hypercore, "replicate">;
 
-/** Logs of ours, each in a store of its own, and connections over TCP. */
+/** Logs of ours, each in a store of its own, and connections over TCP or in swarms. */
 export class OurPeer implements DrivenPeer {
-  readonly title = "hypha";
-  readonly #newStore: () => Promise<Store>;
+  readonly title: string;
+  readonly #medium: Medium;
+  #folder: string | undefined;
   readonly #stores: Store[] = [];
   readonly #logs: OurLog[] = [];
   readonly #servers: net.Server[] = [];
   readonly #closing: { close(): Promise<void> }[] = [];
+  readonly #swarms = new Set<OurSwarm>();
   readonly #connections = new Set<Connection>();
   /** Why connections have ended, but for those that were to. */
   readonly failures: Error[] = [];
 
-  /** Logs in memory, or in what `newStore` makes. */
-  constructor(newStore: () => Promise<Store> = () => Promise.resolve(new MemoryStore())) {
-    this.#newStore = newStore;
+  constructor(medium: Medium = "memory") {
+    this.#medium = medium;
+    this.title = `hypha on ${medium}`;
+  }
+
+  /** A new store, which is closed with the others. */
+  async newStore(): Promise<Store> {
+    const store = this.#medium === "memory" ? new MemoryStore() : await this.#newSqliteStore();
+    this.#stores.push(store);
+    return store;
+  }
+
+  async #newSqliteStore(): Promise<Store> {
+    this.#folder ??= await mkdtemp(join(tmpdir(), "hypha-our-logs-"));
+    return await openSqliteStore(join(this.#folder, `${this.#stores.length}.sqlite`));
   }
 
   async open(settings: LogSettings): Promise<OurLog> {
-    const { compat, manifest, seed, key, encryptionKey, isBlockKey } = settings;
-    const store = await this.#newStore();
-    this.#stores.push(store);
-    const core = await Hypercore.open(store, {
-      compat,
-      key,
-      runtime,
+    const { manifest, seed, encryptionKey, isBlockKey, compat, legacy, allowPush, key } = settings;
+    const core = await Hypercore.open(await this.newStore(), {
+      ...{ compat, legacy, allowPush, key, runtime },
       manifest: manifest && manifestOf(manifest),
       keyPair: seed === undefined ? undefined : keyPair(seed),
       encryption: encryptionKey === undefined ? undefined : { key: fromHex(encryptionKey), isBlockKey },
@@ -259,18 +103,27 @@ export class OurPeer implements DrivenPeer {
     return (server.address() as net.AddressInfo).port;
   }
 
-  async connect(
-    port: number,
-    logs: readonly DrivenLog[],
-    isInitiator = true,
-  ): Promise<() => Promise<void>> {
+  connect(port: number, logs: readonly DrivenLog[], isInitiator = true): Promise<() => Promise<void>> {
+    return this.dial(port, logs.map((log) => (log as OurLog).core), isInitiator);
+  }
+
+  /** Connects to a peer with whom `all` are replicated; returns what ends the connection. */
+  async dial(port: number, all: readonly Replicated[], isInitiator: boolean): Promise<() => Promise<void>> {
     const socket = net.connect({ port, host: "127.0.0.1", allowHalfOpen: true });
     await once(socket, "connect");
-    const cores = logs.map((log) => (log as OurLog).core);
-    const connection = await this.#replicate(socket, cores, isInitiator);
+    const connection = await this.#replicate(socket, all, isInitiator);
     return async () => {
       connection.abort();
       await connection.closed.catch(() => {});
+    };
+  }
+
+  async join(port: number, logs: readonly DrivenLog[], role: SwarmRole): Promise<() => Promise<void>> {
+    const swarm = await OurSwarm.join(port, logs.map((log) => (log as OurLog).core), role);
+    this.#swarms.add(swarm);
+    return async () => {
+      this.#swarms.delete(swarm);
+      await swarm.close();
     };
   }
 
@@ -292,12 +145,49 @@ export class OurPeer implements DrivenPeer {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const server of this.#servers) server.close();
+    await Promise.all([...this.#swarms].map((swarm) => swarm.close()));
     const connections = [...this.#connections];
     for (const connection of connections) connection.abort();
     await Promise.allSettled(connections.map((connection) => connection.closed));
     for (const log of this.#logs) await log.core.close();
     for (const closing of this.#closing) await closing.close();
     for (const store of this.#stores) await store.close();
+    if (this.#folder !== undefined) await rm(this.#folder, { recursive: true });
+  }
+}
+
+/** A swarm of ours in which logs are shown. */
+class OurSwarm {
+  readonly #dht: Dht;
+  readonly #swarm: Swarm;
+
+  private constructor(dht: Dht, swarm: Swarm) {
+    this.#dht = dht;
+    this.#swarm = swarm;
+  }
+
+  /** Joins the swarm of the first of `logs`. Resolves when it can be found, or everybody that it has found was dialed. */
+  static async join(port: number, logs: readonly Hypercore[], role: SwarmRole): Promise<OurSwarm> {
+    const host = "127.0.0.1";
+    const bootstrap = [`${host}:${port}`];
+    const dht = new Dht(runtime, udpNetwork({ needTtl: true }), { bootstrap, host, port: 0 });
+    await dht.open();
+    const swarm = new Swarm(runtime, { dht, channels: true });
+    swarm.on("connection", ({ detail: { connection } }) => {
+      for (const log of logs) if (!log.closed) log.replicate(connection);
+    });
+    const joined = new OurSwarm(dht, swarm);
+    const session = swarm.join(logs[0]!.discoveryKey, {
+      server: role !== "client",
+      client: role !== "server",
+    });
+    await within("join", role === "client" ? swarm.flush() : session.flushed());
+    return joined;
+  }
+
+  async close(): Promise<void> {
+    await this.#swarm.close();
+    await this.#dht.close({ force: true });
   }
 }
 
@@ -311,9 +201,9 @@ export class OurStore {
     this.#store = store;
   }
 
-  /** A store in memory, which is closed with `peer`. */
-  static async open(peer: OurPeer, primaryKey: Uint8Array): Promise<OurStore> {
-    const store = await Corestore.open(new MemoryStore(), { primaryKey, runtime });
+  /** A store of `peer`, which is closed with it. */
+  static async open(peer: OurPeer, primaryKey?: Uint8Array): Promise<OurStore> {
+    const store = await Corestore.open(await peer.newStore(), { primaryKey, runtime });
     peer.adopt(store);
     return new OurStore(peer, store);
   }
@@ -324,7 +214,12 @@ export class OurStore {
   }
 
   /** Listens for peers to which all of the store is shown that they know of; returns the port. */
-  listen(): Promise<number> {
-    return this.#peer.serve([this.#store]);
+  listen(isInitiator = false): Promise<number> {
+    return this.#peer.serve([this.#store], isInitiator);
+  }
+
+  /** Connects to a peer; returns what ends the connection. */
+  connect(port: number, isInitiator = true): Promise<() => Promise<void>> {
+    return this.#peer.dial(port, [this.#store], isInitiator);
   }
 }

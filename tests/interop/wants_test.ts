@@ -3,9 +3,10 @@ import assert from "node:assert/strict";
 import { SMALL_WANT_BLOCKS } from "../../core/replication/constants.ts";
 import type { PeerMachine } from "../../core/replication/peer_machine.ts";
 import { test } from "../harness.ts";
-import type { Block } from "./log_rig.ts";
-import { GENERATIONS, LogRig, skip, type TheirLog } from "./log_rig.ts";
-import { type OurLog, OurPeer } from "./our_logs.ts";
+import { type Block, GENERATIONS } from "./driven_logs.ts";
+import { LogRig, skip } from "./log_rig.ts";
+import type { OurLog } from "./our_log.ts";
+import { OurPeer } from "./our_logs.ts";
 
 const LENGTH = 40_000;
 const SIZE = 3;
@@ -54,7 +55,7 @@ for (const generation of GENERATIONS) {
       const writer = await ours.open({ seed: 1 });
       await writer.append(blocks);
       await writer.clear(0, 1);
-      const reader: TheirLog = await theirs.open({ key: writer.key });
+      const reader = await theirs.open({ key: writer.key });
       await theirs.connect(await ours.listen([writer]), [reader]);
       await reader.until({ length: LENGTH });
       assert.deepEqual(await reader.seek(SIZE * 12_345 + 1), [12_345, 1]);

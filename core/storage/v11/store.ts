@@ -96,6 +96,11 @@ export class V11Store implements Store {
     throw readOnly();
   }
 
+  /** Gives nothing back. @throws {StorageError} NOT_SUPPORTED. */
+  async shrink(): Promise<never> {
+    throw readOnly();
+  }
+
   /** The bytes of its files. */
   size(): StoreSize {
     this.#open();

@@ -35,14 +35,15 @@ function logOptions({ compat = false, manifest, seed, ...rest }) {
 
 const generations = {
   10: () => {
-    const { assemble, assemblev0 } = require("hypercore-10/lib/multisig.js");
+    const messages = require("hypercore-10/lib/messages.js");
     const encryption = ({ encryptionKey, isBlockKey = false }) =>
       encryptionKey ? { encryptionKey: hex(encryptionKey), isBlockKey } : {};
     return {
       Hypercore: require("hypercore-10"),
       Corestore: require("corestore-6"),
-      ...{ assemble, assemblev0, encryption },
-      manifestCodec: require("hypercore-10/lib/messages.js").manifest,
+      ...{ messages, encryption },
+      multisig: require("hypercore-10/lib/multisig.js"),
+      signedBy: (core) => core.core.tree,
       roots: (core) => core.core.tree.roots,
       grown(core, blocks) {
         const batch = core.core.tree.batch();
@@ -54,15 +55,16 @@ const generations = {
     };
   },
   11: () => {
-    const { assemble, assemblev0 } = require("hypercore/lib/multisig.js");
+    const messages = require("hypercore/lib/messages.js");
     const { MerkleTree, MerkleTreeBatch } = require("hypercore/lib/merkle-tree.js");
     const encryption = ({ encryptionKey, isBlockKey = false }) =>
       encryptionKey ? { encryption: { key: hex(encryptionKey), block: isBlockKey } } : {};
     return {
       Hypercore: require("hypercore"),
       Corestore: require("corestore"),
-      ...{ assemble, assemblev0, encryption },
-      manifestCodec: require("hypercore/lib/messages.js").manifest,
+      ...{ messages, encryption },
+      multisig: require("hypercore/lib/multisig.js"),
+      signedBy: (core) => core.core,
       roots: (core) => core.core.state.roots,
       grown(core, blocks) {
         const batch = new MerkleTreeBatch(core.core.state);
@@ -91,18 +93,41 @@ export function loadGeneration(number) {
     treeHash: (core) => crypto.tree(found.roots(core)),
     manifestBytes(core) {
       const manifest = found.manifest(core);
-      return manifest ? c.encode(found.manifestCodec, manifest) : null;
+      return manifest ? c.encode(found.messages.manifest, manifest) : null;
     },
-    /** A signature by the signer whose seed is `seed`, of the log with `blocks` behind it, or cut to a length. */
-    async sign(core, { seed, blocks = [], truncate }) {
+    /** A proof as it is in a `data` message. */
+    dataBytes: (proof) => c.encode(found.messages.wire.data, { ...proof, request: 0 }),
+    /**
+     * What the signer whose seed is `seed` signs: the log with `blocks` and `more` behind it, of which the others sign `blocks`
+     * alone, or the log cut to a length. What was signed beyond is taken from a log of its own, at `path`.
+     */
+    async sign(core, { seed, blocks, more, truncate }, path) {
       const batch = truncate
         ? await found.truncated(core, truncate.length, truncate.fork)
-        : found.grown(core, blocks);
-      return core.core.verifier.sign(batch, keyPairOf(seed));
+        : found.grown(core, [...blocks, ...more]);
+      const signature = core.core.verifier.sign(batch, keyPairOf(seed));
+      if (more.length === 0) return { signature: signature.toString("hex"), patch: 0, nodes: [] };
+      const own = new found.Hypercore(path, { compat: true, keyPair: keyPairOf(99) });
+      await own.ready();
+      for (let i = 0; i < core.length; i++) await own.append(await core.get(i));
+      await own.append([...blocks, ...more]);
+      const { length } = own;
+      const signer = found.signedBy(own);
+      const part = await found.multisig.partialSignature(signer, 0, length - more.length, length, signature);
+      await own.close();
+      return {
+        signature: part.signature.toString("hex"),
+        patch: part.patch,
+        nodes: part.nodes.map(({ index, size, hash }) => ({ index, size, hash: hash.toString("hex") })),
+      };
     },
-    join: (version, parts) =>
-      (version === 0 ? found.assemblev0 : found.assemble)(
-        parts.map(({ signer, signature }) => ({ signer, signature: hex(signature), patch: 0, nodes: null })),
-      ),
+    assemble(core, parts) {
+      const inputs = parts.map(({ signer, signature, patch, nodes }) => ({
+        ...{ signer, signature: hex(signature), patch },
+        nodes: patch === 0 ? null : nodes.map((node) => ({ ...node, hash: hex(node.hash) })),
+      }));
+      const { assemble, assemblev0 } = found.multisig;
+      return (found.manifest(core).version === 0 ? assemblev0 : assemble)(inputs);
+    },
   };
 }

@@ -24,7 +24,10 @@ const servers = new Map();
 const swarms = new Map();
 const extensions = new Map();
 let testnet;
+let drafts = 0;
 
+// Generation 11 prints what it thinks of conflicts to where the answers go.
+console.log = () => {};
 const write = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 const tell = (event, details) => write({ event, ...details });
 const hex = (bytes) => bytes ? Buffer.from(bytes).toString("hex") : null;
@@ -73,7 +76,7 @@ function watch(log, core) {
   core.on("peer-remove", (peer) => tell("peer-remove", { log, peer: remote(peer) }));
   core.on(
     "conflict",
-    (length, fork, proof) => tell("conflict", { log, length, fork, hasProof: proof !== undefined }),
+    (length, fork, proof) => tell("conflict", { log, length, fork, proof: hex(generation.dataBytes(proof)) }),
   );
   core.on("download", (index, bytes, peer) => tell("download", { log, index, bytes, peer: remote(peer) }));
   core.on("upload", (index, bytes, peer) => tell("upload", { log, index, bytes, peer: remote(peer) }));
@@ -218,11 +221,16 @@ const operations = {
     }
     return { blocks, sha256: hash.digest("hex") };
   },
-  async sign({ log, seed, blocks, truncate }) {
-    const signed = { seed, truncate, ...(blocks ? { blocks: blocksOf(blocks) } : {}) };
-    return { signature: hex(await generation.sign(logs.get(log), signed)) };
+  async sign({ log, seed, blocks = [], more = [], truncate }) {
+    const signed = { seed, truncate, blocks: blocksOf(blocks), more: blocksOf(more) };
+    return await generation.sign(logs.get(log), signed, join(folder, `draft-${drafts++}`));
   },
-  assemble: ({ version = 1, parts }) => ({ signature: hex(generation.join(version, parts)) }),
+  assemble: ({ log, parts }) => ({ signature: hex(generation.assemble(logs.get(log), parts)) }),
+  /** Only generation 11 pushes, and sessions have no method for it. */
+  async push({ log, index }) {
+    await logs.get(log).core.replicator.push(index);
+    return {};
+  },
 
   /** Asks peers of hypercore 11 about small regions from now on. */
   enable_small_wants() {
@@ -251,8 +259,10 @@ const operations = {
     );
     return {};
   },
-  say({ log, extension, text }) {
-    extensions.get(`${log} ${extension}`).broadcast(text);
+  say({ log, extension, text, isToOne }) {
+    const found = extensions.get(`${log} ${extension}`);
+    if (isToOne) found.send(text, logs.get(log).peers[0]);
+    else found.broadcast(text);
     return {};
   },
 
