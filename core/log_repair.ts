@@ -9,7 +9,7 @@ import { leafHash, treeHash } from "./crypto/hash.ts";
 import { Bitfield } from "./log/bitfield.ts";
 import { PAGE_BITS } from "./log/constants.ts";
 import { countLeaves, leftSpan, rightSpan } from "./log/flat_tree.ts";
-import { type TreeNode } from "./log/merkle_tree.ts";
+import type { TreeNode } from "./log/merkle_tree.ts";
 import { NO_HINTS, writePages } from "./log/stored_bits.ts";
 import type { CryptoProvider } from "./runtime/crypto_provider.ts";
 import type { LogHead, LogHints, LogStorage, MaybePromise } from "./storage/storage.ts";

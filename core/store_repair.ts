@@ -11,14 +11,22 @@ import type { LogAuth, LogHead, LogStorage, Store } from "./storage/storage.ts";
 import { WriteBatch } from "./storage/write_batch.ts";
 
 /** What came of repairing a log, with its overlays. */
-export interface LogRepair extends Omit<Mended, "unproven" | "isRootless"> {
+export interface LogRepair {
   /** Its discovery key. */
   readonly discoveryKey: Uint8Array;
   /** Its key, if the store has it. */
   readonly key: Uint8Array | undefined;
   /** How many blocks it has. */
   readonly length: number;
-  /** Blocks that are held, and whose proof is lost. */
+  /** Nodes that were computed again, or taken away since they are not what they should be. */
+  readonly nodes: number;
+  /** Blocks that were said to be held, and are not there or not what was signed. */
+  readonly lost: number;
+  /** Blocks that are there and were not said to be held. */
+  readonly found: number;
+  /** Blocks that were there and of no use. */
+  readonly freed: number;
+  /** Blocks that are held, and whose proof is lost: only peers have it. */
   readonly unproven: number;
   /** What is still wrong with it, and what to do; nothing, if all is well. */
   readonly problems: readonly string[];

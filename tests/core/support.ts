@@ -64,12 +64,8 @@ export async function replicate(
   };
 }
 
-/** A store with one log of `count` blocks, which stays open. */
-export async function storeWith(
-  store: Store,
-  count: number,
-  blockOf: (index: number) => Uint8Array,
-): Promise<LogStorage> {
+/** Writes a log of `blocks` to a store, which stays open. */
+export async function storeWith(store: Store, blocks: readonly Uint8Array[]): Promise<LogStorage> {
   const kept = new Proxy(store, {
     get: (target, name) => {
       if (name === "close") return () => target.sync();
@@ -79,6 +75,6 @@ export async function storeWith(
   });
   await using corestore = await Corestore.open(kept, { runtime: newRuntime() });
   const core = await corestore.get({ name: "log" });
-  await core.append(Array.from({ length: count }, (_, i) => blockOf(i)));
+  await core.append(blocks);
   return await store.open(core.discoveryKey);
 }
