@@ -127,3 +127,4 @@ export {
   type LogVerdict,
   type RecordVerdict,
 } from "./store_copy.ts";
+export { type LogRepair, removeUnreachable, type RepairOptions, repairStore } from "./store_repair.ts";
