@@ -29,7 +29,8 @@ export async function moveBranch<T, V>(from: Session<T>, to: Session<V>, length:
         const oldLength = branch.length;
         const ancestors = await commonLength(branch, next, Math.min(length, oldLength));
         to.checkOpen();
-        const moved = [...sessionsOf(log, branch)];
+        // Those that are weak first: what is left of them is closed with the last of the others.
+        const moved = [...sessionsOf(log, branch)].sort((a, b) => weight(a) - weight(b));
         for (const session of moved) {
           target.useBranch(name);
           session.moveTo({
@@ -74,6 +75,10 @@ function nameOf<T, V>(from: Session<T>, to: Session<V>): string {
   }
   if (to.log === log) throw new TypeError("The branch is of that log already");
   return name;
+}
+
+function weight({ options: { weak = false } }: Session<unknown>): number {
+  return weak ? 0 : 1;
 }
 
 function* sessionsOf(log: SharedLog, branch: LogBranch): Iterable<Session<unknown>> {

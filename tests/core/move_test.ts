@@ -135,6 +135,21 @@ storeTest("a log that its session leaves while a branch is moved to it is not mo
   await view.append("f");
 });
 
+storeTest("weak sessions move along, and close with the last session of the other log", async (newStore) => {
+  const store = await newStore();
+  const { one, two, view } = await logs(store, ["x", "y"]);
+  const weak = await view.session({ weak: true });
+  const left = await one.session({ weak: true });
+  await one.close();
+  await view.moveTo(two);
+  assert.deepEqual([weak.closed, weak.key, await all(weak)], [false, two.key, "xy"]);
+  assert.equal(left.closed, true);
+  await two.close();
+  assert.equal(weak.closed, false);
+  await view.close();
+  assert.equal(weak.closed, true);
+});
+
 storeTest("what is moved marks no more", async (newStore) => {
   const store = await newStore();
   const { one, two } = await logs(store, ["x", "y"]);
