@@ -246,10 +246,12 @@ export abstract class HypercoreReader<T> extends TypedEventTarget<HypercoreEvent
   createByteStream(options: ByteStreamOptions = {}): AsyncIterableIterator<Uint8Array> {
     this.#state.checkOpen();
     const source = this.#state.source<Uint8Array>(undefined);
-    return readBytes(
-      { ...source, byteLength: this.byteLength, seek: (at, wait) => this.seek(at, wait) },
-      options,
-    );
+    const { byteLength } = this;
+    const bytes = Object.assign(source, {
+      byteLength,
+      seek: (at: number, how: WaitOptions) => this.seek(at, how),
+    });
+    return readBytes(bytes, options);
   }
 
   /** The hash of the tree over the first `length` blocks; all by default. Peers are asked for what is not at hand. */

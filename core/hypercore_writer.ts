@@ -136,7 +136,8 @@ export abstract class HypercoreWriter<T> extends HypercoreReader<T> {
   }
 
   /**
-   * Drops all blocks that are not marked from the store, forgets the marks, and ends marking. Tells how many there were.
+   * Drops all blocks that are not marked from the store, forgets the marks, and ends marking. Tells how many there were. What is
+   * appended meanwhile stays.
    *
    * @throws {TypeError} if nothing was marked: all would be dropped; or if the session is a snapshot, or of a branch or an atom.
    */
@@ -146,12 +147,13 @@ export abstract class HypercoreWriter<T> extends HypercoreReader<T> {
     if (isFixed) throw new TypeError("A snapshot is not swept: sweep the log");
     const marked = await this.#marks(session).bits();
     if (marked.firstSet(0) === -1) throw new TypeError("Mark the blocks that are to stay first");
+    const { length } = branch; // what is appended meanwhile stays
     let blocks = 0;
-    for (let at = 0; at < branch.length;) {
+    for (let at = 0; at < length;) {
       const next = marked.firstSet(at);
-      const end = next === -1 ? branch.length : Math.min(next, branch.length);
+      const end = next === -1 ? length : Math.min(next, length);
       if (at < end) blocks += await branch.clear(at, end);
-      at = next === -1 ? branch.length : marked.firstUnset(next);
+      at = next === -1 ? length : marked.firstUnset(next);
     }
     await this.clearMarkings();
     return { blocks };

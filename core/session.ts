@@ -188,6 +188,7 @@ export class Session<T> {
     for (const { unbind } of [...bindings].reverse()) unbind();
     for (const work of this.#place.onLeave) work();
     this.#place = place;
+    this.isMarking = false; // the marks are those of the log that it was of
     this.setEncryption(this.#encryptionOption);
     for (const binding of bindings) if (this.#bindings.has(binding)) binding.unbind = binding.bind();
     this.requests.cancel(sessionMoved());
@@ -197,9 +198,14 @@ export class Session<T> {
   async stored(index: number, options: GetOptions<unknown>): Promise<Uint8Array | undefined> {
     checkBlockIndex(index);
     this.checkOpen();
+    this.#note(index);
+    return await this.#stored(index, options);
+  }
+
+  /** A block is read. */
+  #note(index: number): void {
     this.options.onseq?.(index);
     if (this.isMarking) this.log.marks.addSoon(index);
-    return await this.#stored(index, options);
   }
 
   async #stored(index: number, options: GetOptions<unknown>): Promise<Uint8Array | undefined> {
@@ -247,7 +253,10 @@ export class Session<T> {
       get view() {
         return view();
       },
-      decodeStored: (index, stored) => this.decode(codec, index, stored, true),
+      decodeStored: (index, stored) => {
+        this.#note(index);
+        return this.decode(codec, index, stored, true);
+      },
       get: async (index, options) => {
         const stored = await this.stored(index, options);
         return stored && this.decode(codec, index, stored, true);

@@ -435,6 +435,37 @@ test("v10 files: a log that is fetched by proofs leaves the same bytes as hyperc
   });
 }, { skip });
 
+test("v10 files: hypercore 10 goes on with a log of a group that has marks, which stay", async () => {
+  await inFolder(async (folder) => {
+    const options = { keyPair: keyPairOf(4), compat: true };
+    const open = async () => {
+      const store = await openV10Store(folder, { layout: "single" });
+      return { store, log: await Hypercore.open(store, options) };
+    };
+    const before = await open();
+    const length = 40_000; // two pages of marks, for which the place of the header is too small
+    await before.log.setGroup(pattern(32, 1));
+    await before.log.append(Array.from({ length }, () => pattern(1, 0)));
+    await before.log.startMarking();
+    for (const index of [0, 32_767, length - 1]) await before.log.get(index);
+    await before.log.close();
+    await before.store.close();
+    const their = theirs(folder, { seed: 4 }, [{ append: [[3, 3]] }, { reopen: true }, { state: true }]);
+    const { length: theirLength, userData } = their[0] as State;
+    assert.equal(theirLength, length + 1);
+    assert.deepEqual(Object.keys(userData).toSorted(), ["hypha/group", "hypha/marks/0", "hypha/marks/1"]);
+    const { store, log } = await open();
+    assert.deepEqual(log.group, pattern(32, 1));
+    await log.markBlock(length);
+    assert.deepEqual(await log.sweep(), { blocks: length + 1 - 4 });
+    assert.deepEqual([await log.has(0), await log.has(1), await log.has(length)], [true, false, true]);
+    await log.close();
+    await store.close();
+    const after = theirs(folder, { seed: 4 }, [{ state: true }]);
+    assert.deepEqual(Object.keys((after[0] as State).userData), ["hypha/group"]);
+  });
+}, { skip });
+
 function fill(body: (batch: WriteBatch) => void): WriteBatch {
   const batch = new WriteBatch();
   body(batch);
