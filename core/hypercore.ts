@@ -188,6 +188,7 @@ export class Hypercore<T = Uint8Array> extends HypercoreReader<T> implements Asy
    * Appends to this log what a branch of it has behind its end, up to `length` if given.
    *
    * @returns undefined if the branch does not begin with all of this log.
+   * @throws as {@linkcode append}.
    */
   async commit<V>(
     branch: Hypercore<V>,
@@ -197,6 +198,7 @@ export class Hypercore<T = Uint8Array> extends HypercoreReader<T> implements Asy
       throw new TypeError("A session commits branches of its own log");
     }
     const { branch: own } = this.#state;
+    await this.#state.caughtUp();
     return await commitDraft(
       own,
       stateOf(branch).branch,
