@@ -85,6 +85,7 @@ export abstract class HypercoreWriter<T> extends HypercoreReader<T> {
     const draft = stateOf(branch);
     const signing = session.signing(options);
     if (draft.log !== session.log) throw new TypeError("A session commits branches of its own log");
+    await session.caughtUp();
     return await commitDraft(session.branch, draft.branch, options.length ?? branch.length, signing);
   }
 

@@ -305,7 +305,7 @@ export class Session<T> {
 
   /** Before the log is written for the first time; see `SharedLog.caughtUp`. */
   caughtUp(): Promise<void> | undefined {
-    return this.branch === this.log.state ? this.log.caughtUp() : undefined;
+    return this.branch instanceof LogState ? this.log.caughtUp() : undefined;
   }
 
   /** Who signs. @throws {HyphaError} `SESSION_NOT_WRITABLE` if the session is for reading. */

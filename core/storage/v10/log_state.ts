@@ -256,7 +256,7 @@ export class LogState {
     this.#log.cut = undefined;
   }
 
-  /** Gives the room of cleared blocks back where they end the file. */
+  /** Cuts the file `data` where cleared blocks end it. The next blocks go to their places all the same, behind a hole. */
   #emptyData({ clears }: Change): void {
     const { data } = this.#disk.files;
     const { length } = this.header.tree;
@@ -265,10 +265,8 @@ export class LogState {
       const next = this.#log.blocks.firstSet(Math.min(clear.end, Math.max(length, clear.start)));
       const end = next === -1 ? length : next;
       if (start >= end || start >= length) continue;
-      const [from, size] = [this.#offset(start), data.size()];
-      if (end < length || from >= size) continue;
-      data.truncate(from);
-      data.truncate(size);
+      const from = this.#offset(start);
+      if (end === length && from < data.size()) data.truncate(from);
     }
   }
 
