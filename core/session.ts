@@ -194,22 +194,21 @@ export class Session<T> {
     this.requests.cancel(sessionMoved());
   }
 
-  /** The bytes of a block as they are stored, from here or from peers. */
-  async stored(index: number, options: GetOptions<unknown>): Promise<Uint8Array | undefined> {
-    checkBlockIndex(index);
-    this.checkOpen();
-    this.#note(index);
-    return await this.#stored(index, options);
-  }
-
   /** A block is read. */
   #note(index: number): void {
     this.options.onseq?.(index);
     if (this.isMarking) this.log.marks.addSoon(index);
   }
 
-  async #stored(index: number, options: GetOptions<unknown>): Promise<Uint8Array | undefined> {
+  /** The bytes of a block as they are stored, from here or from peers. With `isAgain`, the session was moved meanwhile. */
+  async stored(
+    index: number,
+    options: GetOptions<unknown>,
+    isAgain = false,
+  ): Promise<Uint8Array | undefined> {
+    checkBlockIndex(index);
     this.checkOpen();
+    if (!isAgain) this.#note(index);
     let stored = this.view.readBlock(index);
     if (stored instanceof Promise) stored = await stored;
     if (stored !== undefined || !this.mayWait(options)) return stored;
@@ -222,7 +221,7 @@ export class Session<T> {
       const fetched = await replicator.requestBlock(index, { signal, priority, isForced });
       this.view.requireShared(index);
       return fetched;
-    }, () => this.#stored(index, options));
+    }, () => this.stored(index, options, true));
   }
 
   /** Asks peers for something; asks `again` if the session is moved meanwhile. */

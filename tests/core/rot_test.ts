@@ -57,9 +57,10 @@ const IMAGES: readonly Image[] = [
     what: "a store whose program died",
     mayBeShorter: true,
     async make(folder, target) {
-      await using store = await openSqliteStore(join(folder, "logs.sqlite"));
+      const store = await openSqliteStore(join(folder, "logs.sqlite"));
       const { discoveryKey } = await storeWith(store, BLOCKS);
       cpSync(folder, target, { recursive: true });
+      await store.close();
       return discoveryKey;
     },
     open: sqlite,

@@ -73,8 +73,9 @@ export async function storeWith(store: Store, blocks: readonly Uint8Array[]): Pr
       return typeof value === "function" ? value.bind(target) : value;
     },
   });
-  await using corestore = await Corestore.open(kept, { runtime: newRuntime() });
+  const corestore = await Corestore.open(kept, { runtime: newRuntime() });
   const core = await corestore.get({ name: "log" });
   await core.append(blocks);
+  await corestore.close();
   return await store.open(core.discoveryKey);
 }
