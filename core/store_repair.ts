@@ -43,9 +43,9 @@ export interface RepairOptions {
 }
 
 /**
- * Mends all logs of a store that is not in use. What the store knows to be damaged is dropped. Nodes are computed again where what is
- * below them is there, and proves to be right by what is above them. Blocks that are gone, or are not what was signed, are no longer
- * said to be held, so that they are fetched from peers like others. Nothing that is right is lost, and nothing is signed.
+ * Mends all logs of a store that is not in use. What the store knows to be damaged is dropped. Nodes are computed again where what
+ * is below them is there, and proves to be right by what is above them. Blocks that are gone, or are not what was signed, are no
+ * longer said to be held, so that they are fetched from peers like others. Nothing that is right is lost, and nothing is signed.
  *
  * @throws {StorageError} if the store cannot be read or written at all: what can be read of it may be copied, see `copyStore`.
  * @throws the reason of `signal` when it aborts.
