@@ -63,6 +63,9 @@ export class Hypercore<T = Uint8Array> extends HypercoreWriter<T> implements Asy
       session.branch.observe({
         onUpgrade: ({ ancestors, oldLength }) => this.#onUpgrade(ancestors, oldLength),
         onFailure: (error) => this.emit("storage-error", { error }),
+        onRepairing: (error) => this.emit("repairing", { error }),
+        onRepaired: () => this.emit("repaired", undefined),
+        onRepairFailed: (error) => this.emit("repair-failed", { error }),
       })
     );
   }

@@ -51,7 +51,7 @@ export class LiveView implements LogView {
   }
 
   readBlocks(start: number, end: number, maxBytes: number): MaybePromise<readonly StoredBlock[]> {
-    return this.#branch.storage.blocks(start, end, maxBytes);
+    return this.#branch.readBlocks(start, end, maxBytes);
   }
 
   has(start: number, end: number): boolean {
