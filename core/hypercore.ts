@@ -64,6 +64,9 @@ export class Hypercore<T = Uint8Array> extends HypercoreWriter<T> implements Asy
       session.branch.observe({
         onUpgrade: (change) => this.#onUpgrade(change),
         onFailure: (error) => this.emit("storage-error", { error }),
+        onRepairing: (error) => this.emit("repairing", { error }),
+        onRepaired: () => this.emit("repaired", undefined),
+        onRepairFailed: (error) => this.emit("repair-failed", { error }),
       })
     );
   }

@@ -8,6 +8,7 @@ import { HypercoreReader, stateOf } from "./hypercore_reader.ts";
 import type { Appended } from "./log/append_queue.ts";
 import { commitDraft } from "./log/draft.ts";
 import type { Marks } from "./log/marks.ts";
+import type { Recovered, RecoverOptions } from "./log_recovery.ts";
 import type { KeyPair } from "./runtime/crypto_provider.ts";
 import type { Session } from "./session.ts";
 import { checkBlockIndex, checkBlockRange } from "./session_checks.ts";
@@ -253,6 +254,33 @@ export abstract class HypercoreWriter<T> extends HypercoreReader<T> {
     return await state.hold(async () => {
       return await verifyLog(await store.open(state.discoveryKey), { crypto, ...options });
     });
+  }
+
+  /** Whether it is damaged, or is being recovered: then nothing can be appended. Blocks that are not damaged can be read. */
+  get recovering(): boolean {
+    return stateOf(this).log.recovery.isGoingOn;
+  }
+
+  /**
+   * Makes the log whole: looks at all that is stored of it, mends what can be, and fetches from peers what is gone, until no peer
+   * has more of it. As long as it is damaged, or has lost its head, it is neither proven to others nor signed.
+   *
+   * Roots that are lost are brought back by peers without it, too, and blocks that turn out to be damaged when they are read.
+   *
+   * @throws the reason of the signal when it aborts; {StorageError} if the store cannot be read or written.
+   *
+   * @example
+   * ```ts ignore
+   * log.on("repairing", ({ detail: { error } }) => console.warn(error.message));
+   * if (log.recovering) await log.recover({ signal: AbortSignal.timeout(60_000) });
+   * ```
+   */
+  async recover(options: RecoverOptions = {}): Promise<Recovered> {
+    const session = await this.#settled();
+    return await session.requests.wait(
+      (signal) => session.log.recovery.run({ ...options, signal }),
+      { signal: options.signal, timeoutMs: 0 },
+    );
   }
 
   /**

@@ -8,7 +8,7 @@ import { equals } from "../encoding/bytes.ts";
 import { leafHash, treeHash } from "./crypto/hash.ts";
 import { Bitfield } from "./log/bitfield.ts";
 import { PAGE_BITS } from "./log/constants.ts";
-import { countLeaves, leftSpan, rightSpan } from "./log/flat_tree.ts";
+import { countLeaves, leftSpan, parent, rightSpan } from "./log/flat_tree.ts";
 import type { TreeNode } from "./log/merkle_tree.ts";
 import { NO_HINTS, writePages } from "./log/stored_bits.ts";
 import type { CryptoProvider } from "./runtime/crypto_provider.ts";
@@ -31,13 +31,15 @@ export interface Mended {
   /** Nodes that were computed again, or taken away since they are not what they should be. */
   readonly nodes: number;
   /** Blocks that were said to be held, and are not there or not what was signed. */
-  readonly lost: number;
+  readonly lost: readonly BlockSpan[];
   /** Blocks that are there and were not said to be held. */
   readonly found: number;
   /** Blocks that were there and of no use. */
   readonly freed: number;
   /** Blocks that are held, and whose proof is lost: only peers have it. */
   readonly unproven: readonly BlockSpan[];
+  /** Of these, one for each gap in the tree: with its proof, the gap is closed. */
+  readonly keys: readonly number[];
   /** Whether it is not even known which roots the log has: only peers know. */
   readonly isRootless: boolean;
 }
@@ -69,8 +71,12 @@ class LogMender {
   #hints: LogHints = NO_HINTS;
   #changed: [start: number, end: number][] = [];
   #batch = new WriteBatch();
-  #unproven: { start: number; end: number }[] = [];
-  readonly #counts = { nodes: 0, lost: 0, found: 0, freed: 0 };
+  readonly #lost: BlockSpan[] = [];
+  readonly #unproven: { start: number; end: number }[] = [];
+  readonly #keys: number[] = [];
+  /** Nodes whose children nobody here can tell, and of whose blocks it is not decided which are there. */
+  readonly #gaps: TreeNode[] = [];
+  readonly #counts = { nodes: 0, found: 0, freed: 0 };
 
   constructor(log: LogStorage, head: LogHead, options: MendOptions) {
     this.#log = log;
@@ -90,7 +96,7 @@ class LogMender {
     let roots = await this.#tree.roots(length, (nodes) => this.#tree.hasHash(nodes, rootHash));
     if (roots === undefined) {
       roots = await this.#tree.roots(length, (nodes) => this.#options.isSigned(this.#head, nodes));
-      if (roots === undefined) return { ...this.#counts, unproven: [], isRootless: true };
+      if (roots === undefined) return this.#result(true);
       this.#writer.setHead({ ...this.#head, rootHash: treeHash(this.#options.crypto, roots.nodes) });
     }
     this.#put(roots.mended);
@@ -98,7 +104,11 @@ class LogMender {
     await this.#freeRest();
     this.#writeBits();
     await this.#flush();
-    return { ...this.#counts, unproven: this.#unproven, isRootless: false };
+    return this.#result(false);
+  }
+
+  #result(isRootless: boolean): Mended {
+    return { ...this.#counts, lost: this.#lost, unproven: this.#unproven, keys: this.#keys, isRootless };
   }
 
   /** What is said to be held, as far as it can be read. */
@@ -115,15 +125,17 @@ class LogMender {
 
   /** Goes down from `node`, which is right; the leaves of a chunk are collected in `leaves`. */
   async #below(node: TreeNode, leaves: Map<number, TreeNode> | undefined): Promise<void> {
-    const [start, end] = [leftSpan(node.index) / 2, rightSpan(node.index) / 2 + 1];
+    const [start, end] = blocksBelow(node);
     const isChunk = leaves === undefined && countLeaves(node.index) <= CHUNK_LEAVES;
     const proven = isChunk ? new Map<number, TreeNode>() : leaves;
     if (node.index % 2 === 0) proven!.set(start, node);
     else {
-      const { nodes, mended, wrong } = await this.#tree.below(node, this.#isHeld(start, end));
+      const isNeeded = this.#isHeld(start, end);
+      const { nodes, mended, wrong } = await this.#tree.below(node, isNeeded);
       this.#put(mended);
       for (const index of wrong) this.#writer.clearNodes(index, index + 1);
       this.#counts.nodes += wrong.length;
+      if (nodes === undefined && isNeeded) this.#gaps.push(node);
       if (nodes !== undefined) { for (const child of nodes) await this.#below(child, proven); }
       else if (proven === undefined) await this.#checkBlocks(start, end, new Map());
     }
@@ -131,6 +143,31 @@ class LogMender {
     await this.#checkBlocks(start, end, proven!);
     await this.#flush();
     this.#options.signal?.throwIfAborted();
+  }
+
+  /** Makes sure that the next block below a gap, when it comes with its proof, comes with all that is missing. */
+  #leaveGaps(): void {
+    for (const node of this.#gaps.splice(0)) {
+      const [start, end] = blocksBelow(node);
+      if (this.#isHeld(start, end)) this.#openWay(this.#held.firstSet(start), node);
+      else {
+        for (const span of this.#lost) {
+          for (let at = Math.max(start, span.start); at < Math.min(end, span.end); at++) {
+            this.#clearWay(at, node);
+          }
+        }
+      }
+    }
+  }
+
+  #openWay(key: number, node: TreeNode): void {
+    this.#keys.push(key);
+    this.#clearWay(key, node);
+  }
+
+  /** Takes away what is known between a block and a node above it. */
+  #clearWay(index: number, node: TreeNode): void {
+    for (let at = 2 * index; at !== node.index; at = parent(at)) this.#writer.clearNodes(at, at + 1);
   }
 
   #isHeld(start: number, end: number): boolean {
@@ -159,13 +196,14 @@ class LogMender {
       else this.#free(index, index + 1);
     }
     this.#lose(next, end);
+    this.#leaveGaps();
   }
 
   /** None of the blocks in [start, end) is there. */
   #lose(start: number, end: number): void {
     for (let at = this.#held.firstSet(start); at !== -1 && at < end; at = this.#held.firstSet(at)) {
       const stop = Math.min(end, this.#held.firstUnset(at));
-      this.#counts.lost += stop - at;
+      this.#lost.push({ start: at, end: stop });
       this.#held.setRange(at, stop, false);
       // Says so to stores that keep no bitfield beside the blocks, and drops what cannot be read.
       this.#writer.clear(at, stop);
@@ -219,4 +257,9 @@ class LogMender {
     this.#batch = new WriteBatch();
     if (batch.logs.some(({ operations }) => operations.length > 0)) await this.#options.write(batch);
   }
+}
+
+/** The blocks below a node: the first, and that behind the last. */
+function blocksBelow({ index }: TreeNode): [start: number, end: number] {
+  return [leftSpan(index) / 2, rightSpan(index) / 2 + 1];
 }

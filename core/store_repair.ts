@@ -97,8 +97,8 @@ async function repairLog(store: Store, log: LogStorage, options: RepairOptions):
   const mend = async (part: LogStorage, head: LogHead | undefined, auth: LogAuth) => {
     const mended = head && await mendPart(store, part, head, auth, options);
     if (mended === undefined) return;
-    for (const name of ["nodes", "lost", "found", "freed"] as const) sum[name] += mended[name];
-    sum.unproven += countOf(mended.unproven);
+    for (const name of ["nodes", "found", "freed"] as const) sum[name] += mended[name];
+    for (const name of ["lost", "unproven"] as const) sum[name] += countOf(mended[name]);
     problems.push(...problemsOf(part, mended, auth));
   };
   try {
@@ -152,7 +152,8 @@ async function mendPart(
   });
 }
 
-function countOf(spans: readonly BlockSpan[]): number {
+/** How many blocks `spans` have. */
+export function countOf(spans: readonly BlockSpan[]): number {
   return spans.reduce((sum, { start, end }) => sum + end - start, 0);
 }
 
@@ -163,8 +164,9 @@ function problemsOf({ overlayName }: LogStorage, mended: Mended, auth: LogAuth):
   if (mended.isRootless) {
     problems.push(`the roots of its tree are lost: open it and connect to ${who}, which brings them back`);
   }
-  if (mended.lost > 0) {
-    problems.push(`${mended.lost} blocks are lost: open it and connect to ${who}, then read them`);
+  const lost = countOf(mended.lost);
+  if (lost > 0) {
+    problems.push(`${lost} blocks are lost: open it and connect to ${who}, then read them`);
   }
   const unproven = countOf(mended.unproven);
   if (unproven > 0) {

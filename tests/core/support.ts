@@ -65,7 +65,11 @@ export async function replicate(
 }
 
 /** Writes a log of `blocks` to a store, which stays open. */
-export async function storeWith(store: Store, blocks: readonly Uint8Array[]): Promise<LogStorage> {
+export async function storeWith(
+  store: Store,
+  blocks: readonly Uint8Array[],
+  primaryKey?: Uint8Array,
+): Promise<LogStorage> {
   const kept = new Proxy(store, {
     get: (target, name) => {
       if (name === "close") return () => target.sync();
@@ -73,7 +77,7 @@ export async function storeWith(store: Store, blocks: readonly Uint8Array[]): Pr
       return typeof value === "function" ? value.bind(target) : value;
     },
   });
-  const corestore = await Corestore.open(kept, { runtime: newRuntime() });
+  const corestore = await Corestore.open(kept, { runtime: newRuntime(), primaryKey });
   const core = await corestore.get({ name: "log" });
   await core.append(blocks);
   await corestore.close();
