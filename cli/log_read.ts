@@ -189,7 +189,7 @@ async function follow(
   for (;;) {
     if (at === -1 && core.length > 0) {
       at = Math.max(0, core.length - options.lines);
-      core.download({ start: at, isLinear: true });
+      core.download({ start: at, linear: true });
     }
     if (at === -1 || at >= core.length) {
       await abortable(news.promise, signal);

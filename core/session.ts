@@ -260,13 +260,25 @@ export class Session<T> {
         const stored = await this.stored(index, options);
         return stored && this.decode(codec, index, stored, true);
       },
+      update: async (options) => this.mayWait(options) && await this.update(options),
       changed: (signal) => this.changed(signal),
       prefetch: (start, end, options) => {
         if (!this.mayWait(options)) return () => {};
-        const range = this.download({ start, end, isLinear: true });
+        const range = this.download({ start, end, linear: true });
         return () => range.destroy();
       },
     };
+  }
+
+  /** Asks peers whether the log has grown, unless it cannot, or is written here and `isForced` is not set. */
+  async update(options: WaitOptions, isForced = false): Promise<boolean> {
+    this.checkOpen();
+    if (this.isFixed || (this.isWritable && !isForced) || options.wait === false) return false;
+    return await this.ask(
+      options,
+      ({ replicator }, signal) => replicator.requestUpgrade({ signal }),
+      () => this.update(options, isForced),
+    );
   }
 
   /** Fetches blocks from peers. */

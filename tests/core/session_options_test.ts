@@ -263,3 +263,24 @@ storeTest("a stream may end before what is not at hand, or give up waiting for i
   assert.deepEqual(await collect(core.createReadStream({ wait: false, reverse: true })), ["2"]);
   await assert.rejects(collect(core.createReadStream({ timeoutMs: 5 })), { code: "REQUEST_TIMEOUT" });
 });
+
+storeTest("a stream begins with what peers have, if they are there or being looked for", async (newStore) => {
+  const [left, right] = [await newStore(), await newStore()];
+  const log = await left.get<string>({ name: "a", ...text });
+  await log.append(["0", "1", "2"]);
+  const copy = await right.get<string>({ key: log.key, ...text });
+  const found = right.findingPeers();
+  assert.deepEqual(await collect(copy.createReadStream({ wait: false })), []);
+  assert.deepEqual(await collect(copy.createReadStream({ timeoutMs: 5 })), [], "what is here can be read");
+  const reading = Promise.all([
+    collect(copy.createReadStream()),
+    collect(copy.createReadStream({ reverse: true, start: 1 })),
+    collect(copy.createByteStream({ byteOffset: 1 })),
+  ]);
+  const cut = await replicate(left, right);
+  found();
+  assert.deepEqual(await reading, [["0", "1", "2"], ["2", "1"], [utf8("1"), utf8("2")]]);
+  cut();
+  const waiting = collect(copy.createReadStream({ signal: AbortSignal.abort(new Error("enough")) }));
+  await assert.rejects(waiting, /enough/);
+});

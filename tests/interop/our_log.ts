@@ -180,8 +180,8 @@ export class OurLog implements DrivenLog {
     return await this.info();
   }
 
-  async download({ linear, ...range }: DownloadRange): Promise<LogInfo> {
-    const download = this.core.download({ ...range, isLinear: linear });
+  async download(range: DownloadRange): Promise<LogInfo> {
+    const download = this.core.download(range);
     await within("download", download.done()).catch((error) => {
       throw new Error(`${error.message}; ${this.state()}`);
     });
