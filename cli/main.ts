@@ -35,6 +35,7 @@ import {
   storeExport,
   storeGc,
   storeImport,
+  storeRepair,
   storeStat,
   storeVerify,
 } from "./store.ts";
@@ -242,6 +243,14 @@ withJson(store.command("verify"))
     run(options, (reporter, signal) => storeVerify(path, reporter, signal))
   );
 
+withJson(store.command("repair"))
+  .description("mend what can be mended without peers, and tell the rest")
+  .argument("[path]", "a store of hypha, or one of corestore 6", STORE)
+  .option("--dry-run", "check everything, and write nothing")
+  .action((path: string, options: { dryRun?: boolean } & JsonOption) =>
+    run(options, (reporter, signal) => storeRepair(path, options, reporter, signal))
+  );
+
 withJson(store.command("stat"))
   .description("list the logs of a store, and what they hold")
   .argument("[path]", "a store of any kind", STORE)
@@ -250,7 +259,7 @@ withJson(store.command("stat"))
   );
 
 withJson(store.command("gc"))
-  .description("give room that holds nothing back to the disk")
+  .description("remove what no log refers to, and give room that holds nothing back to the disk")
   .argument("[path]", "a store of hypha", STORE)
   .action((path: string, options: JsonOption) => run(options, (reporter) => storeGc(path, reporter)));
 

@@ -5,7 +5,7 @@ import process from "node:process";
 import { styleText } from "node:util";
 import type { PathKind, RelayStats } from "../dht/mod.ts";
 import { type LogReport, textOf } from "./log_reports.ts";
-import type { LogLine, RecordLine, StoreLine } from "./store.ts";
+import type { LogLine, RecordLine, RepairLine, StoreLine } from "./store.ts";
 import { formatBytes, formatRate } from "./units.ts";
 
 export { formatBytes, formatRate };
@@ -56,7 +56,14 @@ export type Report =
   | LogLine
   | StoreLine
   | RecordLine
-  | { readonly event: "freed"; readonly path: string; readonly bytes: number; readonly size: number }
+  | RepairLine
+  | {
+    readonly event: "freed";
+    readonly path: string;
+    readonly bytes: number;
+    readonly size: number;
+    readonly removed: number;
+  }
   | { readonly event: "warning"; readonly code: string; readonly message: string }
   | { readonly event: "error"; readonly code: string; readonly message: string };
 
@@ -178,6 +185,8 @@ export class Reporter {
         return storeText(report);
       case "record":
         return `${report.name}: ${report.verdict}`;
+      case "repaired":
+        return repairText(report);
       case "freed":
         return `${report.path}: ${formatBytes(report.bytes)} given back, ${formatBytes(report.size)} left`;
       case "warning":
@@ -226,6 +235,23 @@ function relayText({ sessions, pairings, refused, bytes }: RelayStats): string {
     formatBytes(bytes)
   } carried, ${turnedAway} refusals`;
 }
+
+function repairText(report: RepairLine): string {
+  const { key, discoveryKey, length, verdict, problems } = report;
+  const counts = (["nodes", "lost", "found", "freed", "unproven"] as const)
+    .filter((name) => report[name] > 0).map((name) => `${report[name]} ${REPAIRS[name]}`);
+  const what = counts.length === 0 ? "" : ` (${counts.join(", ")})`;
+  const lines = [`${verdict}  ${key ?? discoveryKey}  ${length} blocks${what}`, ...problems];
+  return lines.join("\n  ");
+}
+
+const REPAIRS = {
+  nodes: "nodes mended",
+  lost: "blocks lost",
+  found: "blocks found",
+  freed: "blocks freed",
+  unproven: "blocks that cannot be proven",
+};
 
 function logText(
   { key, discoveryKey, length, blocks, bytes, verdict, reason, fork, isWritable }: LogLine,

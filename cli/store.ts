@@ -9,6 +9,8 @@ import {
   discoveryKey,
   loadCryptoProvider,
   type LogReport,
+  removeUnreachable,
+  repairStore,
   statStore,
   verifyStore,
 } from "../core/mod.ts";
@@ -37,7 +39,7 @@ export interface LogLine {
   readonly blocks: number;
   /** Bytes of these. */
   readonly bytes: number;
-  /** What came of it: a verdict of `copyStore`, `sound` or `damaged`, or, of what was only counted, nothing. */
+  /** What came of it: a verdict of `copyStore`, `sound`, `repaired` or `damaged`, or, of what was only counted, nothing. */
   readonly verdict?: string;
   /** Why, or what was left out. */
   readonly reason?: string;
@@ -57,6 +59,26 @@ export interface StoreLine {
   /** Bytes on the disk, and those of them that hold nothing. */
   readonly size: number;
   readonly free: number;
+}
+
+/** What came of repairing a log. */
+export interface RepairLine {
+  readonly event: "repaired";
+  /** Its key, or null if the store does not know it. */
+  readonly key: string | null;
+  readonly discoveryKey: string;
+  readonly length: number;
+  /** Nodes that were mended. */
+  readonly nodes: number;
+  /** Blocks that are gone, that were found, that were of no use, and that cannot be proven. */
+  readonly lost: number;
+  readonly found: number;
+  readonly freed: number;
+  readonly unproven: number;
+  /** `sound`, `repaired` or, if nothing was to be written, `repairable`, or `damaged`. */
+  readonly verdict: string;
+  /** What is still wrong, and what to do. */
+  readonly problems: readonly string[];
 }
 
 /** What came of a record of a store. */
@@ -105,10 +127,10 @@ function kindOf(path: string): StoreKind {
 }
 
 /** Opens a store that is there already. */
-async function openStore(path: string): Promise<OpenedStore> {
+async function openStore(path: string, readOnly = true): Promise<OpenedStore> {
   const kind = kindOf(path);
   if (kind === "v11") return { kind, store: await openV11Store(path) };
-  if (kind === "v10") return { kind, store: await openV10Store(path, { readOnly: true }) };
+  if (kind === "v10") return { kind, store: await openV10Store(path, { readOnly }) };
   return { kind, store: await openSqliteStore(storeFile(path), { create: false }) };
 }
 
@@ -258,12 +280,47 @@ export async function storeStat(path: string, reporter: Reporter, signal: AbortS
   });
 }
 
+/** Mends what can be mended without peers, and tells what only they can. */
+export async function storeRepair(
+  path: string,
+  { dryRun = false }: { readonly dryRun?: boolean },
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<void> {
+  const { kind, store } = await openStore(path, dryRun);
+  await using _store = store;
+  if (kind === "v11") {
+    throw new UsageError("A store of hypercore 11 is only read: import it, and repair what it becomes");
+  }
+  let [count, damaged] = [0, 0];
+  const options = { crypto: await loadCryptoProvider(), isDryRun: dryRun, signal };
+  for await (const log of repairStore(store, options)) {
+    const { key, discoveryKey, length, nodes, lost, found, freed, unproven, problems } = log;
+    count++;
+    if (problems.length > 0) damaged++;
+    const isSound = nodes + lost + found + freed + unproven + problems.length === 0;
+    reporter.report({
+      event: "repaired",
+      ...namesOf(key, discoveryKey),
+      ...{ length, nodes, lost, found, freed, unproven, problems },
+      verdict: isSound ? "sound" : problems.length > 0 ? "damaged" : dryRun ? "repairable" : "repaired",
+    });
+  }
+  if (damaged > 0) {
+    throw new HyphaError("STORE_CORRUPT", `${damaged} of ${count} logs need their peers: see above`);
+  }
+  reporter.note(`${count} logs, all of them as they were signed`);
+}
+
 /** Removes what no log leads to, and makes the files of a store as small as what is in them. */
 export async function storeGc(path: string, reporter: Reporter): Promise<void> {
   if (kindOf(path) !== "sqlite") {
     throw new UsageError("Only a store of hypha, which is a file, can be made smaller");
   }
   await using store = await openSqliteStore(storeFile(path), { create: false });
-  const bytes = await store.shrink();
-  reporter.report({ event: "freed", path, bytes, size: store.size().bytes });
+  const before = store.size().bytes;
+  const removed = await removeUnreachable(store);
+  await store.shrink();
+  const size = store.size().bytes;
+  reporter.report({ event: "freed", path, bytes: Math.max(0, before - size), size, removed });
 }

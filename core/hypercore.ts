@@ -64,6 +64,9 @@ export class Hypercore<T = Uint8Array> extends HypercoreWriter<T> implements Asy
       session.branch.observe({
         onUpgrade: (change) => this.#onUpgrade(change),
         onFailure: (error) => this.emit("storage-error", { error }),
+        onRepairing: (error) => this.emit("repairing", { error }),
+        onRepaired: () => this.emit("repaired", undefined),
+        onRepairFailed: (error) => this.emit("repair-failed", { error }),
       })
     );
   }
@@ -188,7 +191,8 @@ export class Hypercore<T = Uint8Array> extends HypercoreWriter<T> implements Asy
    * Makes the branch that this session is of a branch of another log, under the same name: with the first `length` blocks of
    * `target`, all by default. All sessions of the branch, snapshots included, are of the other log from then on, and go on there
    * with what they wait for; the event `migrate` tells them. What the branch had behind `length` is not taken along, and stays in
-   * the log that it was of. If the other log has a branch of that name, that one is cut to `length` and taken.
+   * the log that it was of. If the other log has a branch of that name, that one is cut to `length` and taken. Sessions that
+   * marked what they read mark no more.
    *
    * @throws {TypeError} if this is no session of a branch, or is one of an atom or a snapshot, or `target` is of the same log;
    * {RangeError} if `target`, or its branch of that name, is not that long; {HyphaError} `SESSION_CLOSED`.

@@ -37,6 +37,12 @@ export interface HypercoreEvents {
     readonly fork: number;
     readonly length: number;
   };
+  /** Something that is stored is damaged, which `error` tells; it is mended, or fetched again. */
+  repairing: { readonly error: Error };
+  /** What was damaged of the head or the tree is whole again. */
+  repaired: undefined;
+  /** What a peer has sent does not mend it: another one may. */
+  "repair-failed": { readonly error: Error };
   /** The session is closed. */
   close: undefined;
   /** What was verified could not be stored; it is asked for again when there is room. */

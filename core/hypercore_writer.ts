@@ -8,6 +8,7 @@ import { HypercoreReader, stateOf } from "./hypercore_reader.ts";
 import type { Appended } from "./log/append_queue.ts";
 import { commitDraft } from "./log/draft.ts";
 import type { Marks } from "./log/marks.ts";
+import type { Recovered, RecoverOptions } from "./log_recovery.ts";
 import type { KeyPair } from "./runtime/crypto_provider.ts";
 import type { Session } from "./session.ts";
 import { checkBlockIndex, checkBlockRange } from "./session_checks.ts";
@@ -85,12 +86,9 @@ export abstract class HypercoreWriter<T> extends HypercoreReader<T> {
     const draft = stateOf(branch);
     const signing = session.signing(options);
     if (draft.log !== session.log) throw new TypeError("A session commits branches of its own log");
-    const appended = await commitDraft(
-      session.branch,
-      draft.branch,
-      options.length ?? branch.length,
-      signing,
-    );
+    await session.caughtUp();
+    const most = options.length ?? branch.length;
+    const appended = await commitDraft(session.branch, draft.branch, most, signing);
     await draft.log.followed(draft.branch);
     return appended;
   }
@@ -143,7 +141,8 @@ export abstract class HypercoreWriter<T> extends HypercoreReader<T> {
   }
 
   /**
-   * Drops all blocks that are not marked from the store, forgets the marks, and ends marking. Tells how many there were.
+   * Drops all blocks that are not marked from the store, forgets the marks, and ends marking. Tells how many there were. What is
+   * appended meanwhile stays.
    *
    * @throws {TypeError} if nothing was marked: all would be dropped; or if the session is a snapshot, or of a branch or an atom.
    */
@@ -153,12 +152,13 @@ export abstract class HypercoreWriter<T> extends HypercoreReader<T> {
     if (isFixed) throw new TypeError("A snapshot is not swept: sweep the log");
     const marked = await this.#marks(session).bits();
     if (marked.firstSet(0) === -1) throw new TypeError("Mark the blocks that are to stay first");
+    const { length } = branch; // what is appended meanwhile stays
     let blocks = 0;
-    for (let at = 0; at < branch.length;) {
+    for (let at = 0; at < length;) {
       const next = marked.firstSet(at);
-      const end = next === -1 ? branch.length : Math.min(next, branch.length);
+      const end = next === -1 ? length : Math.min(next, length);
       if (at < end) blocks += await branch.clear(at, end);
-      at = next === -1 ? branch.length : marked.firstUnset(next);
+      at = next === -1 ? length : marked.firstUnset(next);
     }
     await this.clearMarkings();
     return { blocks };
@@ -257,6 +257,33 @@ export abstract class HypercoreWriter<T> extends HypercoreReader<T> {
     return await state.hold(async () => {
       return await verifyLog(await store.open(state.discoveryKey), { crypto, ...options });
     });
+  }
+
+  /** Whether it is damaged, or is being recovered: then nothing can be appended. Blocks that are not damaged can be read. */
+  get recovering(): boolean {
+    return stateOf(this).log.recovery.isGoingOn;
+  }
+
+  /**
+   * Makes the log whole: looks at all that is stored of it, mends what can be, and fetches from peers what is gone, until no peer
+   * has more of it. As long as it is damaged, or has lost its head, it is neither proven to others nor signed.
+   *
+   * Roots that are lost are brought back by peers without it, too, and blocks that turn out to be damaged when they are read.
+   *
+   * @throws the reason of the signal when it aborts; {StorageError} if the store cannot be read or written.
+   *
+   * @example
+   * ```ts ignore
+   * log.on("repairing", ({ detail: { error } }) => console.warn(error.message));
+   * if (log.recovering) await log.recover({ signal: AbortSignal.timeout(60_000) });
+   * ```
+   */
+  async recover(options: RecoverOptions = {}): Promise<Recovered> {
+    const session = await this.#settled();
+    return await session.requests.wait(
+      (signal) => session.log.recovery.run({ ...options, signal }),
+      { signal: options.signal, timeoutMs: 0 },
+    );
   }
 
   /**

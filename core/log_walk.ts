@@ -67,7 +67,8 @@ export async function proveHead(crypto: CryptoProvider, log: LogStorage): Promis
   return { auth, head, tree };
 }
 
-function verifierOf(crypto: CryptoProvider, auth: LogAuth): Verifier {
+/** Who checks the signatures of a log. @throws {StorageError} as {@linkcode proveHead}. */
+export function verifierOf(crypto: CryptoProvider, auth: LogAuth): Verifier {
   try {
     if (auth.manifest === undefined) return new Verifier(crypto, auth.key);
     return new Verifier(crypto, auth.key, decodeExact(manifest, auth.manifest));

@@ -127,3 +127,5 @@ export {
   type LogVerdict,
   type RecordVerdict,
 } from "./store_copy.ts";
+export type { Recovered, RecoverOptions } from "./log_recovery.ts";
+export { type LogRepair, removeUnreachable, type RepairOptions, repairStore } from "./store_repair.ts";

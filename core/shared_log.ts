@@ -2,8 +2,10 @@
 import { type DraftOptions, openDraft } from "./log/draft.ts";
 import type { LogBranch } from "./log/log_branch.ts";
 import { discoveryKey } from "./crypto/hash.ts";
-import { LogState, type LogStateOptions, rolledBack } from "./log/log_state.ts";
+import { LogState, type LogStateOptions } from "./log/log_state.ts";
+import { rolledBack } from "./log/refusals.ts";
 import { Marks } from "./log/marks.ts";
+import { LogRecovery } from "./log_recovery.ts";
 import { readGroup, writeGroup } from "./log/group.ts";
 import { SharedPrefix } from "./log/shared_prefix.ts";
 import type { ReplicationPeer } from "./replication/peer.ts";
@@ -55,6 +57,8 @@ export class SharedLog {
   readonly state: LogState;
   /** Its peers. */
   readonly replicator: Replicator;
+  /** Recovers it when it is damaged. */
+  readonly recovery: LogRecovery;
   /** Which blocks are to stay when the others are swept. */
   readonly marks: Marks;
   readonly #sessions = new Set<LogSession>();
@@ -82,6 +86,7 @@ export class SharedLog {
     this.#group = group;
     this.marks = new Marks(state);
     this.replicator = new Replicator(state, { ...options, observer: this.#makeObserver() });
+    this.recovery = new LogRecovery(this);
     state.observe({ onUpgrade: () => this.#group && options.onGroupActive?.(this.#group) });
   }
 
@@ -92,7 +97,10 @@ export class SharedLog {
       throw new StorageError("STORE_UNKNOWN", "No such log is stored: open it with createIfMissing");
     }
     const state = await LogState.open({ runtime, storage, target: store }, options);
-    return new SharedLog(store, state, options, await readGroup(storage));
+    const log = new SharedLog(store, state, options, await readGroup(storage));
+    // What can be mended without peers is mended before anybody sees it.
+    if (state.damage !== undefined) await log.recovery.mend();
+    return log;
   }
 
   /** All sessions. */

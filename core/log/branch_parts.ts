@@ -24,6 +24,12 @@ export interface LogObserver {
   onBlocks?(start: number, end: number, isHeld: boolean): void;
   /** It became known what the log is. */
   onManifest?(): void;
+  /** Something that is stored turned out to be damaged, or is being mended. */
+  onRepairing?(error: StorageError): void;
+  /** What was damaged is whole again. */
+  onRepaired?(): void;
+  /** What a peer has sent does not mend what is damaged. */
+  onRepairFailed?(error: Error): void;
   /** What was verified could not be written, and is forgotten again. */
   onFailure?(error: Error): void;
 }

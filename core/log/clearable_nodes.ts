@@ -1,4 +1,5 @@
 /** Which nodes of a tree nothing needs any more when blocks were cleared. */
+import type { LogWriter } from "../storage/write_batch.ts";
 import type { Bitfield } from "./bitfield.ts";
 import { leftSpan, rightSpan, upgradePath } from "./flat_tree.ts";
 
@@ -19,4 +20,15 @@ export function* clearableNodes(
     yield [leftSpan(index), index];
     yield [index + 1, rightSpan(index) + 1];
   }
+}
+
+/** Drops these nodes. */
+export function clearNodes(
+  writer: LogWriter,
+  held: Bitfield,
+  length: number,
+  start: number,
+  end: number,
+): void {
+  for (const [from, to] of clearableNodes(held, length, start, end)) writer.clearNodes(from, to);
 }

@@ -1,28 +1,26 @@
 /**
- * One branch of a log, in memory as far as that is small and in a store for the rest: the log itself, or a draft of it. Changes
- * are made here and nowhere else, one after the other, each in one atomic write, and are seen when they are written: those of
- * a writer when they are synced.
+ * One branch of a log, in memory as far as that is small and in a store for the rest: the log itself, or a draft of it. Changes are
+ * made here and nowhere else, each in one atomic write, and are seen when they are written: those of a writer when they are synced.
  */
-import { equals } from "../../encoding/bytes.ts";
 import { treeHash } from "../crypto/hash.ts";
 import { assert } from "../runtime/assert.ts";
 import type { MaybePromise } from "../runtime/async.ts";
-import { toError } from "../runtime/errors.ts";
+import { type StorageError, toError } from "../runtime/errors.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { LogHints, LogStorage, StoredBlock } from "../storage/storage.ts";
 import { type LogWriter, WriteBatch } from "../storage/write_batch.ts";
 import { type Appended, type AppendGroup, type AppendOptions, AppendQueue } from "./append_queue.ts";
+import { BranchReader } from "./branch_reader.ts";
 import { Bitfield } from "./bitfield.ts";
 import { type BatchTarget, type BranchParts, damaged, headOf, type LogObserver } from "./branch_parts.ts";
-import { clearableNodes } from "./clearable_nodes.ts";
-import { fullRoots, isLogLength } from "./flat_tree.ts";
+import { clearNodes } from "./clearable_nodes.ts";
+import { isLogLength } from "./flat_tree.ts";
 import { EMPTY_TREE, rootsOf, totalSize, TreeBatch, type TreeState, truncateTree } from "./merkle_tree.ts";
-import { NodeCache } from "./node_cache.ts";
-import { type NodeReader, readNodes } from "./node_reader.ts";
+import type { NodeReader } from "./node_reader.ts";
 import type { PendingChanges } from "./pending_changes.ts";
 import { TurnWriter } from "./turn_writer.ts";
-import { cutPages, NO_HINTS, readBits, writePages } from "./stored_bits.ts";
-import type { TreeNode } from "../crypto/hash.ts";
+import { cutPages, NO_HINTS, writePages } from "./stored_bits.ts";
+import { readBranch } from "./stored_branch.ts";
 import type { VerifiedProof } from "./verify_proof.ts";
 
 /** Bytes of blocks that may wait to be written until the end of a turn. */
@@ -35,13 +33,13 @@ export class LogBranch {
   /** Where it is read; not to be written to by others. */
   readonly storage: LogStorage;
   /** The nodes of its tree that are at hand, also those that are verified but not written. */
-  readonly nodes: NodeReader = (index) => this.#node(index);
+  readonly nodes: NodeReader = (index) => this.#reader.node(index);
   /** Where it is written. */
   readonly target: BatchTarget;
   readonly #appends: AppendQueue;
   readonly #writer: TurnWriter;
+  readonly #reader: BranchReader;
   readonly #observers = new Set<LogObserver>();
-  #cache = new NodeCache();
   #tree: TreeState = EMPTY_TREE;
   #signature: Uint8Array | undefined;
   #held = new Bitfield();
@@ -61,6 +59,12 @@ export class LogBranch {
       write: (changes) => this.target.write(this.#batchOf(changes)),
       onWritten: (changes) => this.#onWritten(changes),
       onFailure: (error) => this.#onFailure(error),
+    });
+    this.#reader = new BranchReader({
+      storage,
+      writer: this.#writer,
+      onNoBlock: (index, error) => this.#lose(index, error),
+      onDamage: (error) => this.tell((observer) => observer.onRepairing?.(error)),
     });
     this.#appends = new AppendQueue((work) => this.exclusive(work), (group) => this.#append(group));
   }
@@ -90,6 +94,19 @@ export class LogBranch {
     return this.#hints.contiguousLength;
   }
 
+  /** Whether peers have to be asked for what was signed before anything is signed again. */
+  get isRecovering(): boolean {
+    return this.#hints.recovering;
+  }
+
+  /** Nothing is signed that peers were not asked about. */
+  endRecovering(): Promise<void> {
+    return this.exclusive(() => {
+      this.#hints = { ...this.#hints, recovering: false };
+      return this.write((writer) => void writer.setHints(this.#hints));
+    });
+  }
+
   /** All blocks before this one are at hand at some peer, as far as was heard. */
   get remoteContiguousLength(): number {
     return this.#hints.remoteContiguousLength;
@@ -112,20 +129,14 @@ export class LogBranch {
 
   /** Reads what is stored. @throws {StorageError} `STORE_CORRUPT` if it does not fit together. */
   async load(): Promise<void> {
-    const head = await this.storage.head();
-    const length = head?.length ?? 0;
-    const roots = await readNodes((index) => this.storage.node(index), fullRoots(length));
-    if (roots === undefined) throw damaged("the roots of its tree are missing");
-    if (head !== undefined && !equals(treeHash(this.runtime.crypto, roots), head.rootHash)) {
-      throw damaged("the roots of its tree are others than those that were signed");
-    }
-    const { held, hints } = await readBits(this.storage, length);
-    this.#tree = { fork: head?.fork ?? 0, length, byteLength: totalSize(roots), roots };
-    this.#signature = head && head.signature.length > 0 ? head.signature : undefined;
+    const { tree, signature, held, hints, damage } = await readBranch(this.runtime.crypto, this.storage);
+    if (damage !== undefined) this.admit(damage);
+    this.#tree = tree;
+    this.#signature = signature;
     this.#held = held;
     this.#hints = hints;
     this.#writer.drop();
-    this.#cache = new NodeCache();
+    this.#reader.forget();
   }
 
   /** The same branch over another store: what an `Atom` makes drafts with. */
@@ -150,15 +161,14 @@ export class LogBranch {
     return () => void this.#observers.delete(observer);
   }
 
-  /** A block as it is stored; undefined if it is not at hand. */
+  /** A block as it is stored; undefined if it is not at hand, or turns out to be damaged: then it is not held any more. */
   readBlock(index: number): MaybePromise<Uint8Array | undefined> {
-    return this.#writer.block(index) ?? this.storage.block(index);
+    return this.#reader.block(index);
   }
 
-  /** Blocks as `LogReader.blocks` has them, but for those that are not written yet: a run of these comes by itself. */
+  /** Blocks as `LogReader.blocks` has them, those that wait in runs of their own; none if one of them is damaged. */
   readBlocks(start: number, end: number, maxBytes: number): MaybePromise<readonly StoredBlock[]> {
-    const waiting = this.#writer.blocks(start, end, maxBytes);
-    return waiting.length > 0 ? waiting : this.storage.blocks(start, end, maxBytes);
+    return this.#reader.blocks(start, end, maxBytes);
   }
 
   /** The hash of the tree over the first `length` blocks; undefined if a node is not at hand. */
@@ -198,17 +208,12 @@ export class LogBranch {
       this.#held.setRange(start, stop, false);
       const hints = { ...this.#hints, contiguousLength: Math.min(contiguousLength, start) };
       await this.write((writer) => {
-        writer.clear(start, stop);
-        if (this.mayForgetNodes) {
-          for (const [from, to] of clearableNodes(this.#held, this.length, start, stop)) {
-            writer.clearNodes(from, to);
-          }
-        }
-        writer.setHints(hints);
+        writer.clear(start, stop).setHints(hints);
+        if (this.mayForgetNodes) clearNodes(writer, this.#held, this.length, start, stop);
         writePages(writer, this.#held, [[start, Math.max(stop, contiguousLength)]]);
       });
       this.#hints = hints;
-      this.#cache = new NodeCache();
+      this.#reader.forget();
       this.tell((observer) => observer.onBlocks?.(start, stop, false));
       return count;
     });
@@ -239,6 +244,11 @@ export class LogBranch {
   async sync(): Promise<void> {
     await this.exclusive(() => Promise.resolve());
     await this.target.sync();
+  }
+
+  /** Says that blocks are not held, without writing that, or that they are after all. */
+  setHeld(start: number, end: number, isHeld: boolean): void {
+    this.#held.setRange(start, end, isHeld);
   }
 
   /** Runs `work`, which changes nothing by itself, while nothing else does, when all that was verified before is written. */
@@ -309,7 +319,7 @@ export class LogBranch {
     });
     if (isSynced) await this.target.sync();
     this.#hints = hints;
-    this.#cache = new NodeCache();
+    this.#reader.forget();
     this.#setTree(tree, signature);
     this.tell((observer) => observer.onUpgrade?.(change));
   }
@@ -338,25 +348,17 @@ export class LogBranch {
 
   #batchOf(pending: PendingChanges): WriteBatch {
     pending.contiguousLength = this.#held.firstUnset(this.contiguousLength);
-    const hints = { ...this.#hints, contiguousLength: pending.contiguousLength };
     const batch = new WriteBatch();
     const writer = batch.log(this.storage);
     this.prepare(writer);
-    for (const [index, value] of pending.blocks) writer.putBlock(index, value);
-    for (const node of pending.nodes.values()) writer.putNode(node);
     if (pending.upgrade !== undefined) writer.setHead(headOf(this.runtime, this.#tree, this.#signature));
-    if (pending.blocks.size > 0) writer.setHints(hints);
-    // What is held from the start without a gap needs no pages.
-    const rest = pending.ranges().map(([start, end]) =>
-      [Math.max(start, hints.contiguousLength), end] as const
-    );
-    writePages(writer, this.#held, rest.filter(([start, end]) => start < end));
+    pending.writeTo(writer, this.#held, this.#hints);
     return batch;
   }
 
   #onWritten(pending: PendingChanges): void {
     this.#hints = { ...this.#hints, contiguousLength: pending.contiguousLength };
-    for (const node of pending.nodes.values()) this.#cache.put(node);
+    this.#reader.keep(pending.nodes.values());
     const { upgrade } = pending;
     if (upgrade !== undefined) this.tell((observer) => observer.onUpgrade?.({ ...upgrade, isProven: true }));
     for (const [start, end] of pending.ranges()) {
@@ -387,10 +389,8 @@ export class LogBranch {
       }
       return { length: tree.length, byteLength: tree.byteLength };
     });
-    const { maxLength = Infinity, base } = options;
-    if (base !== undefined && base !== this.#tree) {
-      throw new RangeError("the log has changed meanwhile: look again");
-    }
+    const { maxLength = Infinity, base = this.#tree } = options;
+    if (base !== this.#tree) throw new RangeError("the log has changed meanwhile: look again");
     if (tree.length > maxLength) {
       throw new RangeError(`the log would have ${tree.length} blocks, and may have ${maxLength}`);
     }
@@ -419,7 +419,7 @@ export class LogBranch {
     await this.target.sync();
     this.#held.setRange(oldLength, tree.length, true);
     this.#hints = hints;
-    for (const node of tree.nodes) this.#cache.put(node);
+    this.#reader.keep(tree.nodes);
     this.#setTree(tree, signature);
     this.tell((observer) => observer.onUpgrade?.(change));
     this.tell((observer) => observer.onBlocks?.(oldLength, tree.length, true));
@@ -431,16 +431,16 @@ export class LogBranch {
     this.#signature = signature;
   }
 
-  #node(index: number): MaybePromise<TreeNode | undefined> {
-    const known = this.#writer.node(index) ?? this.#cache.get(index);
-    if (known !== undefined) return known;
-    const stored = this.storage.node(index);
-    const cache = this.#cache; // what is read may be out of date when it comes, and then so is the cache
-    const keep = (node: TreeNode | undefined) => {
-      if (node !== undefined) cache.put(node);
-      return node;
-    };
-    return stored instanceof Promise ? stored.then(keep) : keep(stored);
+  /** Something is wrong with the head or the roots. */
+  protected admit(damage: StorageError): void {
+    throw damage;
+  }
+
+  /** A block that is held is gone: it is to be fetched again. */
+  #lose(index: number, error = damaged(`block ${index} is missing`)): void {
+    if (!this.#held.get(index) || this.isLocked) return;
+    this.tell((observer) => observer.onRepairing?.(error));
+    this.clear(index, index + 1).catch(() => {}); // the store tells of its failures itself
   }
 
   /** Tells all observers. */

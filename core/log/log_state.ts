@@ -6,16 +6,19 @@ import { decodeExact, encode } from "../../encoding/codec.ts";
 import { discoveryKey } from "../crypto/hash.ts";
 import type { MaybePromise } from "../runtime/async.ts";
 import type { KeyPair } from "../runtime/crypto_provider.ts";
-import { HyphaError, ProtocolError } from "../runtime/errors.ts";
+import { HyphaError, ProtocolError, type StorageError, toError } from "../runtime/errors.ts";
 import type { LogAuth } from "../storage/storage.ts";
 import type { LogWriter } from "../storage/write_batch.ts";
 import type { AppendOptions } from "./append_queue.ts";
-import { type BranchParts, damaged } from "./branch_parts.ts";
+import { type BranchParts, damaged, headOf } from "./branch_parts.ts";
 import { ForkSearch } from "./fork_search.ts";
 import { LogBranch } from "./log_branch.ts";
 import { type Manifest, manifest as manifestCodec } from "./manifest.ts";
-import { type TreeBatch, type TreeState, truncateTree } from "./merkle_tree.ts";
+import { EMPTY_TREE, TreeBatch, truncateTree } from "./merkle_tree.ts";
 import { type Proof, proofOf, type ProofRequest, type ProofWithoutValue, type SignedTree } from "./proof.ts";
+import { NO_HINTS } from "./stored_bits.ts";
+import { isDamaged, rolledBack } from "./refusals.ts";
+import { readOrReport } from "./stored_branch.ts";
 import { Verifier } from "./verifier.ts";
 import { checkKnown, type VerifiedProof, verifyAgainst, verifyFromStart } from "./verify_proof.ts";
 
@@ -60,6 +63,7 @@ export class LogState extends LogBranch {
   #isNew = true;
   /** The latest log that was shown here with a signature, whether it could be stored or not. Shared with drafts of this log. */
   #shown = { fork: 0, length: 0 };
+  #damage: StorageError | undefined;
 
   private constructor(parts: BranchParts, options: LogStateOptions) {
     super(parts);
@@ -111,8 +115,14 @@ export class LogState extends LogBranch {
     return (this.#auth.flags & FROZEN) !== 0;
   }
 
+  /** What is wrong with its head or roots: until peers have brought them back it is neither changed nor served. */
+  get damage(): StorageError | undefined {
+    return this.#damage;
+  }
+
   /** Reads what is stored. */
   override async load(): Promise<void> {
+    this.#damage = undefined;
     const { key, manifest, keyPair } = this.#options;
     const auth = await this.storage.auth();
     this.#isNew = auth === undefined;
@@ -123,6 +133,10 @@ export class LogState extends LogBranch {
     if (known !== undefined) this.#setVerifier(this.#verifierOf(known));
     this.#isStored = auth !== undefined && stored === known;
     await super.load();
+    // The head goes with the first block: who has blocks and no head has lost it.
+    if (auth !== undefined && this.length === 0 && this.tree.fork === 0 && await this.#hasBlocks()) {
+      this.#damage ??= damaged("its head is lost");
+    }
   }
 
   /** The same log over another store. */
@@ -181,7 +195,9 @@ export class LogState extends LogBranch {
   /** Answers a request; undefined if not all of the answer is at hand. @throws {ProtocolError} as `makeProof`. */
   prove(request: ProofRequest): MaybePromise<Proof | undefined> {
     const { block } = request;
-    if (this.isFrozen || (block !== undefined && !this.held.get(block.index))) return undefined;
+    if (this.isFrozen || this.#damage !== undefined || (block !== undefined && !this.held.get(block.index))) {
+      return undefined;
+    }
     const proof = proofOf(this.nodes, this.#signedTree(), request);
     if (block === undefined) return proof as MaybePromise<Proof | undefined>;
     const value = this.readBlock(block.index);
@@ -197,8 +213,9 @@ export class LogState extends LogBranch {
    */
   apply(proof: Proof): MaybePromise<Applied> {
     if (this.isLocked) return this.unlocked().then(() => this.apply(proof));
-    if (this.isFrozen) {
-      throw new ProtocolError("INVALID_OPERATION", "the log was signed twice and is not trusted");
+    if (this.isFrozen || this.#damage !== undefined) {
+      const why = this.isFrozen ? "was signed twice and is not trusted" : "is damaged";
+      throw new ProtocolError("INVALID_OPERATION", `the log ${why}`);
     }
     const verifier = this.#verifier ?? this.#verifierOf(proof.manifest);
     const known = this.tree;
@@ -216,6 +233,39 @@ export class LogState extends LogBranch {
     const proven = verifyFromStart(this.runtime.crypto, verifier, proof);
     this.#noteShown(proven);
     return proven;
+  }
+
+  /**
+   * Takes what the log has lost, its roots or even its head, from a proof of it from its start.
+   *
+   * @returns whether it is whole now; if not, it is not this peer that can help, as a log of another length cannot.
+   * @throws {ProtocolError} if the proof is none; {StorageError} if it could not be written.
+   */
+  restore(proof: Proof): Promise<boolean> {
+    return this.exclusive(async () => {
+      const damage = this.#damage;
+      if (damage === undefined) return true;
+      this.tell((observer) => observer.onRepairing?.(damage));
+      const isWhole = await this.#restoreFrom(proof).catch((error) => {
+        this.tell((observer) => observer.onRepairFailed?.(toError(error)));
+        throw error;
+      });
+      if (!isWhole) {
+        const error = new ProtocolError("INVALID_PROOF", "the peer has another log, or a part of it");
+        this.tell((observer) => observer.onRepairFailed?.(error));
+        return false;
+      }
+      this.#tellWhole();
+      return true;
+    });
+  }
+
+  /** Reads what was mended while it was held, without the blocks that are `lost`. */
+  async reload(lost: readonly { readonly start: number; readonly end: number }[]): Promise<void> {
+    const before = this.#damage;
+    await this.load();
+    for (const { start, end } of lost) this.tell((observer) => observer.onBlocks?.(start, end, false));
+    if (before !== undefined && this.#damage === undefined) this.#tellWhole();
   }
 
   /** Begins to find out how much stays of this log if it becomes what `proof` proved from its start. */
@@ -251,6 +301,7 @@ export class LogState extends LogBranch {
     this.#checkShown(tree);
     const verifier = this.#verifier;
     const { signature, keyPair = this.keyPair } = options;
+    if (this.#damage !== undefined || this.isRecovering) throw isDamaged(this.#damage);
     if (this.isFrozen || verifier === undefined) throw this.#notWritable();
     const { prologue, manifest } = verifier;
     if (prologue !== undefined && tree.length <= prologue.length && manifest.version >= 1) {
@@ -281,6 +332,53 @@ export class LogState extends LogBranch {
     if (!this.#isNew) return;
     this.#isNew = false;
     for (const [key, value] of Object.entries(this.#options.userData ?? {})) writer.setUserData(key, value);
+  }
+
+  /** The damage is known; what becomes of it is up to peers. */
+  protected override admit(damage: StorageError): void {
+    this.#damage = damage;
+  }
+
+  /** It can be proven again. */
+  #tellWhole(): void {
+    const { length, tree: { fork } } = this;
+    this.tell((observer) => observer.onUpgrade?.({ ancestors: length, oldLength: length, oldFork: fork }));
+    if (!this.isRecovering) this.tell((observer) => observer.onRepaired?.());
+  }
+
+  async #hasBlocks(): Promise<boolean> {
+    const blocks = await readOrReport(() => this.storage.blocks(0, Infinity, 1), () => {});
+    return blocks === undefined || blocks.length > 0;
+  }
+
+  async #restoreFrom(proof: Proof): Promise<boolean> {
+    const { crypto } = this.runtime;
+    const verifier = this.#verifier ?? this.#verifierOf(proof.manifest);
+    const { tree, signature } = verifyFromStart(crypto, verifier, proof);
+    const head = await readOrReport(() => this.storage.head(), () => {});
+    if (head === undefined) {
+      await this.#restoreHead(tree, signature);
+    } else {
+      const roots = new TreeBatch(crypto, EMPTY_TREE);
+      for (const node of proof.upgrade?.nodes ?? []) roots.appendNode(node);
+      const isSame = proof.fork === head.fork && roots.length === head.length;
+      if (!isSame || !equals(roots.hash(), head.rootHash)) return false;
+      await this.write((writer) => void roots.nodes.forEach((node) => writer.putNode(node)));
+    }
+    await this.target.sync();
+    await this.load();
+    return this.#damage === undefined;
+  }
+
+  /** Nothing tells which of the blocks that are stored belong to what a peer has: they are to be looked at, or fetched again. */
+  async #restoreHead(tree: TreeBatch, signature: Uint8Array | undefined): Promise<void> {
+    const pages = await readOrReport(() => this.storage.bitfieldPages(0, Infinity), () => {}) ?? [];
+    await this.write((writer) => {
+      for (const node of tree.nodes) writer.putNode(node);
+      for (const { page } of pages) writer.putBitfieldPage(page, new Uint8Array(0));
+      writer.setHead(headOf(this.runtime, tree, signature));
+      writer.setHints({ ...NO_HINTS, recovering: this.keyPair !== undefined });
+    });
   }
 
   async #change(change: Partial<LogAuth>): Promise<void> {
@@ -335,16 +433,6 @@ export class LogState extends LogBranch {
     const why = this.isFrozen ? "two logs that differ were signed with its keys" : "its key pair is not here";
     return new HyphaError("SESSION_NOT_WRITABLE", `The log cannot be written: ${why}`);
   }
-}
-
-/** What the writer is told whose store has less than it signed before. */
-export function rolledBack(shown: { fork: number; length: number }, { fork, length }: TreeState): HyphaError {
-  return new HyphaError(
-    "ROLLED_BACK",
-    `The log here has ${length} blocks of fork ${fork}, and peers have ${shown.length} of fork ${shown.fork} with the same ` +
-      "signer: the store is an older copy, or has lost something. Nothing was written: call update(), look at what came, " +
-      "and write again",
-  );
 }
 
 /** A copy that outlives the message it came in. */

@@ -1,5 +1,9 @@
 /** What peers have proven of a log and what is not written yet: it is read from here meanwhile, and written in one go. */
 import type { TreeNode } from "../crypto/hash.ts";
+import type { LogHints } from "../storage/storage.ts";
+import type { LogWriter } from "../storage/write_batch.ts";
+import type { Bitfield } from "./bitfield.ts";
+import { writePages } from "./stored_bits.ts";
 
 /** How a log has changed as a whole. */
 export interface LogChange {
@@ -54,5 +58,16 @@ export class PendingChanges {
       else ranges.push([index, index + 1]);
     }
     return ranges;
+  }
+
+  /** Writes them to a log that holds `held`, and whose hints were `hints`. */
+  writeTo(writer: LogWriter, held: Bitfield, hints: LogHints): void {
+    const { contiguousLength } = this;
+    for (const [index, value] of this.blocks) writer.putBlock(index, value);
+    for (const node of this.nodes.values()) writer.putNode(node);
+    if (this.blocks.size > 0) writer.setHints({ ...hints, contiguousLength });
+    // What is held from the start without a gap needs no pages.
+    const rest = this.ranges().map(([start, end]) => [Math.max(start, contiguousLength), end] as const);
+    writePages(writer, held, rest.filter(([start, end]) => start < end));
   }
 }

@@ -277,7 +277,8 @@ export class Downloads {
       },
       allowFork: host.allowFork,
       get canAsk() {
-        return downloads.#storageError === undefined && !downloads.#isStopped && !host.log.isFrozen;
+        return downloads.#storageError === undefined && !downloads.#isStopped && !host.log.isFrozen &&
+          host.log.damage === undefined;
       },
       get pushOnly() {
         return host.pushOnly;
@@ -391,6 +392,7 @@ export class Downloads {
 
   /** One that is not longer is compared with once, since nothing else would ever tell that it has another log. */
   #compareOnce(peer: PeerMachine): void {
+    if (this.#log.damage !== undefined) return this.#receiver.requestProof(peer);
     const { length } = this.#log.tree;
     if (peer.isCompared || !peer.isOpen || !peer.sync.isSameFork || peer.remoteLength === 0 || length === 0) {
       return;

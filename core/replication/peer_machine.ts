@@ -359,7 +359,7 @@ export class PeerMachine implements ReplicationPeer {
 
   #activity() {
     return {
-      isUploading: this.#isUploading,
+      isUploading: this.#isUploading && this.#host.log.damage === undefined,
       isDownloading: this.#isDownloading && this.#host.isDownloading,
       allowPush: this.#host.allowPush,
     };

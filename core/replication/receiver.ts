@@ -85,9 +85,13 @@ export class Receiver {
 
   /** Asks `peer` to show the log that it has, to compare it. */
   requestProof(peer: PeerMachine): void {
-    const { length, fork } = this.#log.tree;
+    const { damage, tree } = this.#log;
+    // Of a log that has lost its head nobody knows how long it is.
+    const { length, fork } = damage !== undefined && tree.length === 0
+      ? { length: peer.remoteLength, fork: peer.remoteFork }
+      : tree;
     const shorter = Math.min(length, peer.remoteLength);
-    if (shorter === 0 || peer.remoteFork !== fork) return;
+    if (shorter === 0 || peer.remoteFork !== fork || (damage !== undefined && shorter < length)) return;
     peer.isCompared = true;
     peer.comparisons++;
     peer.send("request", {
@@ -100,6 +104,7 @@ export class Receiver {
   #isPush(peer: PeerMachine, { request, fork, upgrade, block }: LogData): boolean {
     const { tree } = this.#log;
     if (request !== 0 || !this.#host.allowPush || fork !== tree.fork || peer.isPaused) return false;
+    if (this.#log.damage !== undefined) return false;
     if (peer.arriving >= MAX_PUSHES) return false;
     const isNews = upgrade !== undefined && upgrade.start + upgrade.length > tree.length;
     return isNews || (block !== undefined && upgrade?.start !== 0);
@@ -273,6 +278,13 @@ export class Receiver {
     if (this.#log.isFrozen || peer.comparisons === 0) return;
     peer.comparisons--;
     try {
+      if (this.#log.damage !== undefined) {
+        const { block: _, hash: __, seek: ___, ...proof } = data;
+        await this.#log.restore(proof);
+        peer.touch();
+        this.#host.schedule();
+        return;
+      }
       const compared = await compareLogs(this.#log, data);
       if (this.#log.isFrozen) return;
       if (compared.outcome === "conflict") this.#host.onConflict(compared.proof, peer);

@@ -19,6 +19,7 @@ export type ReplicatedLog = Pick<
   | "contiguousLength"
   | "remoteContiguousLength"
   | "isFrozen"
+  | "damage"
   | "nodes"
   | "observe"
   // what it answers
@@ -27,6 +28,7 @@ export type ReplicatedLog = Pick<
   // what it learns
   | "adoptManifest"
   | "apply"
+  | "restore"
   | "beginReorg"
   | "commitReorg"
   | "freeze"

@@ -57,6 +57,7 @@ export type ErrorCode =
   | "WRONG_PEER"
   // a log cannot do that
   | "BLOCK_NOT_AVAILABLE"
+  | "LOG_DAMAGED"
   | "ROLLED_BACK"
   | "SESSION_CLOSED"
   | "SESSION_MOVED"

@@ -5,6 +5,7 @@ import { StorageError, toError } from "../runtime/errors.ts";
 import type { DeferredEngine } from "./deferred/engine.ts";
 import { MARK } from "./deferred/mark.ts";
 import { openDeferred } from "./deferred/open.ts";
+import { transact } from "./engine.ts";
 import { HostFolder } from "./host_folder.ts";
 import { LayeredStore } from "./layered_store.ts";
 import { NO_LAYER } from "./layers.ts";
@@ -56,7 +57,29 @@ export class SqliteStore extends LayeredStore {
    */
   verify(): string[] {
     this.size(); // which fails if the store is closed
-    return [...this.#engine.problems(), ...this.#deferred?.problems() ?? []];
+    const blocks = [...this.#deferred?.damagedBlocks() ?? []];
+    return [...this.#engine.problems(), ...blocks.map(nameOf)];
+  }
+
+  /**
+   * Deletes what is not what was written, which nobody can read any more, so that it counts as missing; tells what it was. Blocks
+   * the program as {@linkcode verify} does. `repairStore` calls it, and then mends what can be.
+   *
+   * @throws {StorageError} `STORE_CORRUPT` if the file itself is no longer in order: what can be read of it can be copied.
+   */
+  dropDamaged(): string[] {
+    this.size();
+    const engine = this.#deferred ?? this.#engine;
+    const dropped: string[] = [];
+    transact(engine, () => {
+      engine.delete(NO_LAYER, "page", 0, 0); // so that nothing waits in front
+      dropped.push(...this.#engine.dropDamaged());
+      for (const block of [...this.#deferred?.damagedBlocks() ?? []]) {
+        engine.delete(block.layer, "block", block.index, block.index + 1);
+        dropped.push(nameOf(block));
+      }
+    });
+    return dropped;
   }
 }
 
@@ -130,6 +153,10 @@ export async function openSqliteStore(path: string, options: SqliteStoreOptions 
     database?.close();
     throw toStorageError(error, path, "READ_FAILED");
   }
+}
+
+function nameOf({ layer, index }: { readonly layer: number; readonly index: number }): string {
+  return `layer ${layer}: block ${index}`;
 }
 
 /** Locks the database, and brings its tables about. */

@@ -3,6 +3,7 @@
  */
 import { StorageError } from "../runtime/errors.ts";
 import { type Engine, type Entry, type Kind, KINDS, transact } from "./engine.ts";
+import { NO_LAYER, USER_DATA } from "./layers.ts";
 import { SEGMENT_SIZE } from "./schema.ts";
 import { toStorageError } from "./sqlite_errors.ts";
 import type { SqliteHost, SqliteStatement } from "./sqlite_host.ts";
@@ -128,14 +129,16 @@ export class SqliteEngine implements Engine {
     }
     last.entries.push({ index, value });
     this.#bufferedBytes += value.length;
-    if (this.#bufferedBytes > MAX_BUFFERED_BYTES) this.#flush();
+    if (this.#bufferedBytes > MAX_BUFFERED_BYTES) this.#do("WRITE_FAILED", () => this.#flush());
   }
 
   delete(layer: number, kind: Kind, start: number, end: number): void {
-    this.#flush();
-    for (const { segment, from, to } of this.#ranges(layer, kind, start, end)) {
-      this.#tables[kind].delete(segment, from, to);
-    }
+    this.#do("WRITE_FAILED", () => {
+      this.#flush();
+      for (const { segment, from, to } of this.#ranges(layer, kind, start, end)) {
+        this.#tables[kind].delete(segment, from, to);
+      }
+    });
   }
 
   copy(from: number, to: number, kind: Kind, start: number, end: number): void {
@@ -171,14 +174,16 @@ export class SqliteEngine implements Engine {
     return this.#do("READ_FAILED", () => {
       const row = this.#getNamed.get(layer, name) as Row | undefined;
       if (row === undefined) return undefined;
-      if (row.sum !== this.#namedSum(layer, name, row.value)) throw this.#damaged(name);
+      if (!this.#isSound(layer, name, row)) throw this.#damaged(name);
       return row.value;
     });
   }
 
   putNamed(layer: number, name: string, value: Uint8Array | undefined): void {
-    if (value === undefined) this.#deleteNamed.run(layer, name);
-    else this.#putNamed.run(layer, name, this.#namedSum(layer, name, value), value);
+    this.#do("WRITE_FAILED", () => {
+      if (value === undefined) this.#deleteNamed.run(layer, name);
+      else this.#putNamed.run(layer, name, this.#namedSum(layer, name, value), value);
+    });
   }
 
   layersWith(kind?: Kind): number[] {
@@ -192,6 +197,7 @@ export class SqliteEngine implements Engine {
     return this.#do("READ_FAILED", () => {
       const names: string[] = [];
       for (const { name } of this.#names.iterate(layer, prefix) as Iterable<{ name: string }>) {
+        if (typeof name !== "string") throw this.#damaged("a name");
         if (!name.startsWith(prefix)) break;
         names.push(name);
       }
@@ -202,14 +208,15 @@ export class SqliteEngine implements Engine {
   purge(layer: number): boolean {
     let isEmpty = false;
     transact(this, () => {
-      const segment = this.#anySegment.get(layer) as { id: number; kind: Kind } | undefined;
+      const found = this.#do("WRITE_FAILED", () => this.#anySegment.get(layer));
+      const segment = found as { id: number; kind: Kind } | undefined;
       if (segment === undefined) {
         for (const name of this.names(layer, "")) this.putNamed(layer, name, undefined);
         isEmpty = true;
         return;
       }
       const { id, kind } = segment;
-      if (this.#tables[kind].purge(id)) this.#deleteSegment.run(id);
+      this.#do("WRITE_FAILED", () => this.#tables[kind].purge(id) && this.#deleteSegment.run(id));
     });
     this.#segments.delete(layer);
     return isEmpty;
@@ -267,10 +274,42 @@ export class SqliteEngine implements Engine {
     for (const { layer } of [...layers.iterate() as Iterable<{ layer: number }>]) {
       for (const kind of KINDS) yield* this.#problemsOf(layer, kind);
     }
-    const named = this.#host.database.prepare("SELECT layer, name, sum, value FROM named");
-    for (const row of named.iterate() as Iterable<Row & { layer: number; name: string }>) {
-      if (row.sum !== this.#namedSum(row.layer, row.name, row.value)) yield `layer ${row.layer}: ${row.name}`;
-    }
+    for (const { layer, name } of this.#damagedNames()) yield `layer ${layer}: ${name}`;
+  }
+
+  /**
+   * Deletes, within a transaction, what is not what was written, so that it can be written anew; tells what it was. What says where
+   * other values are stays as it is.
+   */
+  dropDamaged(): string[] {
+    return this.#do("WRITE_FAILED", () => {
+      this.#flush();
+      const dropped: string[] = [];
+      for (const kind of KINDS) {
+        for (const layer of this.layersWith(kind)) {
+          for (const { segment } of this.#ranges(layer, kind, 0, Infinity)) {
+            dropped.push(...this.#tables[kind].dropDamaged(segment));
+          }
+        }
+      }
+      for (const { layer, name } of this.#damagedNames()) {
+        if (layer === NO_LAYER || !isDroppable(name)) continue;
+        this.#deleteNamed.run(layer, name);
+        dropped.push(`layer ${layer}: ${name}`);
+      }
+      return dropped;
+    });
+  }
+
+  #damagedNames(): { layer: number; name: string }[] {
+    const rows = this.#host.database.prepare("SELECT layer, name, sum, value FROM named").iterate();
+    const named = [...rows as Iterable<Row & { layer: number; name: string }>];
+    return named.filter((row) => !this.#isSound(row.layer, row.name, row));
+  }
+
+  #isSound(layer: number, name: string, { sum, value }: Row): boolean {
+    return typeof name === "string" && value instanceof Uint8Array &&
+      sum === this.#namedSum(layer, name, value);
   }
 
   *#problemsOf(layer: number, kind: Kind): Generator<string> {
@@ -364,6 +403,12 @@ export class SqliteEngine implements Engine {
       throw toStorageError(error, this.#host.path, otherwise);
     }
   }
+}
+
+/** Whether a name is that of a value that nothing else in the store depends on. */
+function isDroppable(name: unknown): boolean {
+  if (typeof name !== "string") return false; // of damaged rows even that is not certain
+  return name === "auth" || name === "head" || name === "hints" || name.startsWith(USER_DATA);
 }
 
 /** Entries by index; of those with one index the last. */

@@ -12,6 +12,8 @@ interface Meaning {
   readonly advice: string;
 }
 
+const DAMAGED = "is damaged: copy what can be read into another store, or open a copy from before";
+
 const MEANINGS: readonly Meaning[] = [
   {
     result: 5,
@@ -29,7 +31,7 @@ const MEANINGS: readonly Meaning[] = [
     result: 11,
     text: /malformed|corrupt/,
     code: "STORE_CORRUPT",
-    advice: "is damaged: put it aside, open a copy from before, or fetch its logs again from their peers",
+    advice: DAMAGED,
   },
   {
     result: 26,
@@ -58,6 +60,9 @@ export function toStorageError(
   otherwise: "READ_FAILED" | "WRITE_FAILED",
 ): unknown {
   const cause = toError(thrown) as Error & { code?: unknown; errcode?: unknown };
+  if (cause.code === "ERR_OUT_OF_RANGE") { // a number that no store writes
+    return new StorageError("STORE_CORRUPT", `The store ${path} ${DAMAGED}`, { cause });
+  }
   if (cause instanceof StorageError || cause.code !== "ERR_SQLITE_ERROR") return thrown;
   // The extended codes keep the primary one in their low byte.
   const result = typeof cause.errcode === "number" ? cause.errcode & 0xff : undefined;

@@ -108,13 +108,14 @@ export class SqliteTable {
 
   /** Deletes the values in [start, end). */
   delete(segment: Segment, start: number, end: number): void {
-    const rest: Entry[] = [];
-    const before = this.#packAt(segment, start);
-    if (before !== undefined) rest.push(...before.entries(before.first, start));
-    const after = this.#packAt(segment, end - 1);
-    if (after !== undefined) rest.push(...after.entries(end, after.end));
-    const [from, to] = [idOf(segment, before?.first ?? start), idOf(segment, end)];
-    this.#delete.run(from, to);
+    // A row that is damaged goes whole: nobody can read the rest of it.
+    const unpack = (row: Row | undefined) =>
+      row !== undefined && this.#isSound(segment, row) ? this.#unpack(segment, row) : undefined;
+    const before = this.#rowAt(segment, start);
+    const first = unpack(before);
+    const last = unpack(this.#rowAt(segment, end - 1));
+    const rest = [...first?.entries(first.first, start) ?? [], ...last?.entries(end, last.end) ?? []];
+    this.#delete.run(before?.id ?? idOf(segment, start), idOf(segment, end));
     for (const pack of packsOf(rest, SEGMENT_SIZE)) this.#insert(segment, pack);
     this.#read = undefined;
   }
@@ -138,16 +139,35 @@ export class SqliteTable {
   *problems(segment: Segment): Generator<string> {
     const from = segment.id * SEGMENT_SIZE;
     for (const row of this.#scan.iterate(from, from + SEGMENT_SIZE) as Iterable<Row>) {
-      const index = segment.first + row.id - from;
-      if (row.sum !== this.#sum(segment, index, row)) yield `layer ${segment.layer}: ${this.#kind} ${index}`;
+      if (!this.#isSound(segment, row)) yield this.#nameOf(segment, row);
     }
   }
 
+  /** Deletes the rows that are not what was written, and tells which. Where all are, that is about the segment, and they stay. */
+  dropDamaged(segment: Segment): string[] {
+    const from = segment.id * SEGMENT_SIZE;
+    const damaged: Row[] = [];
+    let isAnySound = false;
+    for (const row of this.#scan.iterate(from, from + SEGMENT_SIZE) as Iterable<Row>) {
+      if (this.#isSound(segment, row)) isAnySound = true;
+      else damaged.push(row);
+    }
+    if (!isAnySound && damaged.length > 1) return [];
+    for (const { id } of damaged) this.#delete.run(id, id + 1);
+    this.#read = undefined;
+    return damaged.map((row) => this.#nameOf(segment, row));
+  }
+
   #packAt(segment: Segment, index: number): Unpacked | undefined {
+    const row = this.#rowAt(segment, index);
+    return row && this.#unpack(segment, row);
+  }
+
+  #rowAt(segment: Segment, index: number): Row | undefined {
     const id = idOf(segment, index);
     const lowest = Math.max(segment.id * SEGMENT_SIZE, id - MAX_PACK_COUNT + 1);
     const row = this.#last.get(lowest, id) as Row | undefined;
-    return row === undefined || row.id + row.count <= id ? undefined : this.#unpack(segment, row);
+    return row === undefined || row.id + row.count <= id ? undefined : row;
   }
 
   /** Whether anything is in [start, end) but one value that [start, end) replaces. */
@@ -171,9 +191,18 @@ export class SqliteTable {
   }
 
   #unpack(segment: Segment, row: Row): Unpacked {
-    const first = segment.first + row.id - segment.id * SEGMENT_SIZE;
-    if (row.sum !== this.#sum(segment, first, row)) throw this.#host.damaged(`${this.#kind} ${first}`);
+    const first = indexOf(segment, row);
+    if (!this.#isSound(segment, row)) throw this.#host.damaged(`${this.#kind} ${first}`);
     return new Unpacked({ first, count: row.count, value: row.value });
+  }
+
+  #isSound(segment: Segment, row: Row): boolean {
+    // Of damaged rows even the types of columns may be others.
+    return row.value instanceof Uint8Array && row.sum === this.#sum(segment, indexOf(segment, row), row);
+  }
+
+  #nameOf(segment: Segment, row: Row): string {
+    return `layer ${segment.layer}: ${this.#kind} ${indexOf(segment, row)}`;
   }
 
   /** A checksum that differs from place to place. */
@@ -187,6 +216,10 @@ export class SqliteTable {
       KIND_SEEDS[this.#kind];
     return this.#host.crc32(value, place >>> 0);
   }
+}
+
+function indexOf(segment: Segment, { id }: Row): number {
+  return segment.first + id - segment.id * SEGMENT_SIZE;
 }
 
 function idOf(segment: Segment, index: number): number {

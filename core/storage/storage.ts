@@ -219,6 +219,11 @@ export interface Store extends AsyncDisposable {
   shrink(): Promise<number>;
   /** How much it holds. */
   size(): MaybePromise<StoreSize>;
+  /**
+   * Deletes what the store knows to be damaged, which nobody can read any more, so that it counts as missing; tells what it was. A
+   * store that checks nothing does not have it.
+   */
+  dropDamaged?(): MaybePromise<readonly string[]>;
   /** Syncs and closes. What is called later fails with `STORE_CLOSED`; closing again does nothing. */
   close(): Promise<void>;
 }

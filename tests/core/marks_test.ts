@@ -80,6 +80,30 @@ test("marks reach over pages, end with the log, and are as large as what they sa
   await core.close();
 });
 
+storeTest("what streams read is marked", async (newStore) => {
+  const logs = await newStore();
+  const core = await logs.get<string>({ name: "m", ...text });
+  const length = 60; // more than are read at once
+  await core.append(Array.from({ length }, (_, i) => String(i % 10)));
+  await core.startMarking();
+  for await (const _ of core.createReadStream({ start: 1, end: 20 }));
+  for await (const _ of core.createReadStream({ start: 20, end: 40, reverse: true }));
+  for await (const _ of core.createByteStream({ byteOffset: 40, byteLength: 19 }));
+  assert.deepEqual(await core.sweep(), { blocks: 2 });
+  assert.deepEqual([await core.has(0), await core.has(1, 59), await core.has(59)], [false, true, false]);
+});
+
+storeTest("what is appended while others are dropped stays", async (newStore) => {
+  const logs = await newStore();
+  const core = await logs.get<string>({ name: "m", ...text });
+  await core.append(["0", "1", "2", "3"]);
+  await core.markBlock(1);
+  await core.markBlock(3);
+  const [swept] = await Promise.all([core.sweep(), core.append("4")]);
+  assert.deepEqual(swept, { blocks: 2 });
+  assert.deepEqual(await held(core), [false, true, false, true, true]);
+});
+
 storeTest("blocks of branches and in atoms are not marked", async (newStore) => {
   const logs = await newStore();
   const core = await logs.get<string>({ name: "m", ...text });

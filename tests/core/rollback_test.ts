@@ -1,6 +1,7 @@
 /** A writer whose store is an older copy: it goes on where it was, or refuses, and never signs something else in its place. */
 import assert from "node:assert/strict";
 import { Hypercore } from "../../core/hypercore.ts";
+import { Atom } from "../../core/log/atom.ts";
 import { stateOf } from "../../core/hypercore_reader.ts";
 import { FaultyStore, MemoryStore, type Store, type StoreCall } from "../../core/storage/mod.ts";
 import { seed, wasm } from "../crypto/support.ts";
@@ -81,6 +82,30 @@ test("an older copy of a writer that cut its log since then cuts it no other way
   assert.equal(await reader.get(3), "D");
   cut();
   await Promise.all([writer.close(), reader.close()]);
+});
+
+test("a commit and an atom are refused as an append is", async () => {
+  const reader = await readerOf((writer) => writer.append(["a", "b", "c"]));
+  for (const kind of ["commit", "atom"]) {
+    const writer = await restored(["a"], { active: false });
+    const known = told(writer);
+    const cut = await replicate(writer, reader);
+    await known;
+    if (kind === "commit") {
+      const draft = await writer.session({ name: "draft" });
+      await draft.append("x");
+      await assert.rejects(writer.commit(draft), { code: "ROLLED_BACK" });
+      assert.equal(await writer.commit(draft), undefined);
+    } else {
+      const atom = new Atom(stateOf(writer).log.store);
+      const draft = await writer.session({ atom });
+      await assert.rejects(draft.append("x"), { code: "ROLLED_BACK" });
+    }
+    assert.equal(writer.length, 3);
+    cut();
+    await writer.close();
+  }
+  await reader.close();
 });
 
 test("what was shown and could not be stored is not contradicted", async () => {

@@ -2,7 +2,7 @@
 import { Corestore, type CorestoreOptions } from "../../core/corestore.ts";
 import { SystemClock } from "../../core/runtime/system.ts";
 import { SeededRandom } from "../../core/runtime/virtual.ts";
-import { MemoryStore, type Store } from "../../core/storage/mod.ts";
+import { type LogStorage, MemoryStore, type Store } from "../../core/storage/mod.ts";
 import { Connection } from "../../core/stream/connection.ts";
 import { duplexPair } from "../../core/stream/duplex_pair.ts";
 import { seed, wasm } from "../crypto/support.ts";
@@ -62,4 +62,24 @@ export async function replicate(
     near.abort();
     far.abort();
   };
+}
+
+/** Writes a log of `blocks` to a store, which stays open. */
+export async function storeWith(
+  store: Store,
+  blocks: readonly Uint8Array[],
+  primaryKey?: Uint8Array,
+): Promise<LogStorage> {
+  const kept = new Proxy(store, {
+    get: (target, name) => {
+      if (name === "close") return () => target.sync();
+      const value = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  const corestore = await Corestore.open(kept, { runtime: newRuntime(), primaryKey });
+  const core = await corestore.get({ name: "log" });
+  await core.append(blocks);
+  await corestore.close();
+  return await store.open(core.discoveryKey);
 }

@@ -39,6 +39,7 @@ export interface ReplicaOptions {
 
 /** A log that answers at once, or later. */
 export class MemoryReplica implements ReplicatedLog {
+  readonly damage = undefined;
   readonly runtime: Runtime;
   readonly key: Uint8Array;
   readonly discoveryKey: Uint8Array;
@@ -177,6 +178,10 @@ export class MemoryReplica implements ReplicatedLog {
     const batch = await search.finish();
     if (batch === undefined) throw new ProtocolError("INVALID_OPERATION", "no roots");
     this.#commit(batch, search.signature);
+  }
+
+  restore(): Promise<boolean> {
+    return Promise.resolve(true);
   }
 
   async freeze(): Promise<void> {

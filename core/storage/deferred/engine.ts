@@ -273,14 +273,14 @@ export class DeferredEngine implements Engine {
     }
   }
 
-  /** What is wrong with the values in files. */
-  *problems(): Generator<string> {
+  /** The blocks whose values in files are not what was written. */
+  *damagedBlocks(): Generator<{ readonly layer: number; readonly index: number }> {
     for (const layer of this.layersWith("place")) {
       const waiting = this.#pending.between(layer, "place", 0, Infinity);
       for (const list of [waiting, this.#placesBelow(layer, 0, Infinity)]) {
         for (const { index, value } of list) {
           const place = decodePlace(value);
-          if (this.#values.readIfWhole(place) === undefined) yield `layer ${layer}: block ${index}`;
+          if (this.#values.readIfWhole(place) === undefined) yield { layer, index };
         }
       }
     }

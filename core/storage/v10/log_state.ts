@@ -1,6 +1,8 @@
 /**
  * One log in its files, as it is in memory: reads it, and makes changes in the order, and at the points, of the reference.
  */
+import { equals } from "../../../encoding/bytes.ts";
+import { leafHash } from "../../crypto/hash.ts";
 import { StorageError } from "../../runtime/errors.ts";
 import type { CryptoProvider } from "../../runtime/crypto_provider.ts";
 import type { LogHead, StoredBlock, TreeNode } from "../storage.ts";
@@ -27,6 +29,7 @@ const NOTHING = new Uint8Array(0);
 export class LogState {
   readonly #log: LoadedLog;
   readonly #disk: LogDisk;
+  readonly #crypto: CryptoProvider;
   readonly #cache = new Map<number, TreeNode>();
   /** Those that see the log as it was. */
   readonly snapshots: Set<SnapshotState> = new Set();
@@ -35,20 +38,21 @@ export class LogState {
   #isFresh = false;
   #newNodes = new Map<number, TreeNode>();
 
-  private constructor(log: LoadedLog, disk: LogDisk) {
+  private constructor(log: LoadedLog, disk: LogDisk, crypto: CryptoProvider) {
     this.#log = log;
     this.#disk = disk;
+    this.#crypto = crypto;
   }
 
   /** Reads a log; undefined if there is none. @throws {StorageError} STORE_CORRUPT, READ_FAILED. */
   static load(files: LogFiles, crypto: CryptoProvider, what: string): LogState | undefined {
     const loaded = loadLog(files, crypto, what);
     if (loaded === undefined) return undefined;
-    return LogState.#make(loaded.log, files, loaded.found);
+    return LogState.#make(loaded.log, files, crypto, loaded.found);
   }
 
   /** A new log, of which nothing is on the disk yet. What an older one left there is emptied when something is. */
-  static create(files: LogFiles, { auth }: Change): LogState {
+  static create(files: LogFiles, crypto: CryptoProvider, { auth }: Change): LogState {
     if (auth === undefined) {
       throw unsupported("a log without keys", "set them in the first batch that writes to it");
     }
@@ -69,17 +73,22 @@ export class LogState {
       roots: [],
       cut: undefined,
     };
-    const state = LogState.#make(log, files, undefined);
+    const state = LogState.#make(log, files, crypto, undefined);
     state.#isFresh = true;
     state.#disk.addHeader(header, new Map(), new Map());
     return state;
   }
 
-  static #make(log: LoadedLog, files: LogFiles, found: ConstructorParameters<typeof LogDisk>[1]): LogState {
+  static #make(
+    log: LoadedLog,
+    files: LogFiles,
+    crypto: CryptoProvider,
+    found: ConstructorParameters<typeof LogDisk>[1],
+  ): LogState {
     const disk = new LogDisk(files, found, (nodes) => {
       for (const [index, node] of nodes) if (log.unflushed.get(index) === node) log.unflushed.delete(index);
     });
-    const state = new LogState(log, disk);
+    const state = new LogState(log, disk, crypto);
     // Nodes that came out of entries are written with the next header, as all that come.
     state.#newNodes = new Map(log.unflushed);
     return state;
@@ -126,7 +135,9 @@ export class LogState {
   block(index: number): Uint8Array | undefined {
     if (!this.has(index)) return undefined;
     const { size } = this.#mustFind(2 * index);
-    return this.#readData(this.#offset(index), size);
+    const value = this.#readData(this.#offset(index), size);
+    this.#check(index, value);
+    return value;
   }
 
   /** The first of the blocks in [start, end), as `LogReader.blocks` has it. */
@@ -145,7 +156,9 @@ export class LogState {
     }
     const bytes = this.#readData(offset, sizes.reduce((sum, size) => sum + size, 0));
     let at = 0;
-    return sizes.map((size, i) => ({ index: first + i, value: bytes.subarray(at, at += size) }));
+    const blocks = sizes.map((size, i) => ({ index: first + i, value: bytes.subarray(at, at += size) }));
+    for (const { index, value } of blocks) this.#check(index, value);
+    return blocks;
   }
 
   /** A node of the signed tree. */
@@ -243,7 +256,7 @@ export class LogState {
     this.#log.cut = undefined;
   }
 
-  /** Gives the room of cleared blocks back where they end the file. */
+  /** Cuts the file `data` where cleared blocks end it. The next blocks go to their places all the same, behind a hole. */
   #emptyData({ clears }: Change): void {
     const { data } = this.#disk.files;
     const { length } = this.header.tree;
@@ -252,10 +265,8 @@ export class LogState {
       const next = this.#log.blocks.firstSet(Math.min(clear.end, Math.max(length, clear.start)));
       const end = next === -1 ? length : next;
       if (start >= end || start >= length) continue;
-      const [from, size] = [this.#offset(start), data.size()];
-      if (end < length || from >= size) continue;
-      data.truncate(from);
-      data.truncate(size);
+      const from = this.#offset(start);
+      if (end === length && from < data.size()) data.truncate(from);
     }
   }
 
@@ -330,6 +341,12 @@ export class LogState {
     const bytes = size === 0 ? NOTHING : this.#disk.files.data.read(offset, size);
     if (bytes.length === size) return bytes;
     throw this.#damaged(`the file data ends before byte ${offset + size}`);
+  }
+
+  /** Nothing else in these files tells whether a block, or a size of those before it, is still what was written. */
+  #check(index: number, value: Uint8Array): void {
+    if (equals(leafHash(this.#crypto, value), this.#mustFind(2 * index).hash)) return;
+    throw this.#damaged(`block ${index} is not what was written`);
   }
 
   #damaged(what: string): StorageError {

@@ -297,7 +297,7 @@ export class V10Store implements Store {
     if (layout === "single" && (this.#logs.size > 0 || LogState.load(files, crypto, "") !== undefined)) {
       throw unsupported("a second log in a folder of one", "open another folder for it");
     }
-    return LogState.create(files, change);
+    return LogState.create(files, crypto, change);
   }
 
   #checkRecords({ records }: WriteBatch): Uint8Array | undefined {
