@@ -135,13 +135,25 @@ export class PeerSync {
   }
 
   #say(): void {
-    if (this.#isStopped || this.#checking !== undefined) return;
-    const now = this.#current();
-    if (this.#said !== undefined && !this.#differs(this.#said, now)) return;
+    if (this.#isStopped) return;
+    const said = this.#said;
+    const now = this.#checking === undefined ? this.#current() : this.#unchecked();
+    if (now === undefined || (said !== undefined && !this.#differs(said, now))) return;
     // A peer that says nothing is not waited for the longer the more there is to tell it.
-    if (this.#said === undefined || this.#isSynced) this.#saidAt = this.#log.runtime.clock.now();
+    if (said === undefined || this.#isSynced) this.#saidAt = this.#log.runtime.clock.now();
     this.#said = now;
     this.#host.send(now);
+  }
+
+  /**
+   * What is said while it is looked up what can be proven: that the log is longer, and nothing about the peer's that is new. It
+   * must not hear of a length by an answer first: a hypercore 10 or 11 may then forget to tell how long its log has become.
+   */
+  #unchecked(): Sync | undefined {
+    const [said, now] = [this.#said, this.#current()];
+    if (said === undefined || (said.fork === now.fork && said.length === now.length)) return undefined;
+    if (said.fork !== now.fork) return now;
+    return { ...now, remoteLength: said.remoteLength, canUpgrade: said.canUpgrade };
   }
 
   /** Says nothing any more. */

@@ -247,6 +247,24 @@ test("lengths are acknowledged to those who are behind, and to nobody else", () 
   assert.deepEqual([b.sync.canUpgradeUs, b.sync.newsUntil], [false, 0]);
 });
 
+test("a longer log is told at once, and acknowledges nothing while it is looked up what can be proven", async () => {
+  const [long, short] = [logOf(9, true), logOf(0)];
+  const { sync, said } = syncOf(long);
+  const other = syncOf(short);
+  other.sync.refresh();
+  sync.receive(other.said[0]!);
+  sync.receive({ ...other.said[0]!, length: 5, remoteLength: 9 });
+  long.append(blocksOf(2));
+  sync.refresh();
+  assert.deepEqual(said.map(({ length, remoteLength }) => [length, remoteLength]), [[9, 0], [11, 0]]);
+  other.sync.receive(said[1]!);
+  short.tree = logOf(5).tree;
+  assert.equal(other.sync.canUpgradeUs, false, "what was said of another length counts for nothing");
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.deepEqual(said[2], { ...said[1]!, remoteLength: 5, canUpgrade: true });
+  assert.equal(said.length, 3);
+});
+
 test("who lacks the roots of the peer's length does not say that it can prove the way from there", async () => {
   const [long, gone] = [logOf(9), logOf(9)];
   for (const index of [7, 3]) gone.stored.delete(index);
