@@ -61,9 +61,7 @@ export class LogBranch {
       onWritten: (changes) => this.#onWritten(changes),
       onFailure: (error) => this.#onFailure(error),
     });
-    this.#reader = new BranchReader({
-      storage,
-      writer: this.#writer,
+    this.#reader = new BranchReader(storage, this.#writer, {
       onNoBlock: (index, error) => this.#lose(index, error),
       onDamage: (error) => this.tell((observer) => observer.onRepairing?.(error)),
     });
@@ -245,11 +243,6 @@ export class LogBranch {
   async sync(): Promise<void> {
     await this.exclusive(() => Promise.resolve());
     await this.target.sync();
-  }
-
-  /** Says that blocks are not held, without writing that, or that they are after all. */
-  setHeld(start: number, end: number, isHeld: boolean): void {
-    this.#held.setRange(start, end, isHeld);
   }
 
   /** Runs `work`, which changes nothing by itself, while nothing else does, when all that was verified before is written. */

@@ -7,13 +7,14 @@ import { fromHex, toHex } from "../../encoding/text.ts";
 import { uint } from "../../encoding/varint.ts";
 import { StorageError } from "../runtime/errors.ts";
 import { type Engine, KINDS } from "./engine.ts";
-import { DOOMED, LAST_LAYER, type Layer, Layers, newLayer, NO_LAYER } from "./layers.ts";
+import { DOOMED, LAST_LAYER, type Layer, Layers, LOG, newLayer, NO_LAYER } from "./layers.ts";
 import { encodeNode, logAuth, logHead, logHints } from "./records.ts";
 import type { LogAddress } from "./storage.ts";
 import type { LogOperation, LogWriter } from "./write_batch.ts";
 
-const LOG = "log:";
 const OVERLAY = "overlay:";
+/** What the name of a log is; where it is damaged it may be something else. */
+const IS_LOG = /^log:[0-9a-f]{64}$/;
 
 /** A log that exists: its own layer, and those of its overlays. */
 interface Family {
@@ -48,7 +49,8 @@ export class Catalog {
 
   /** The discovery keys of all logs. */
   list(): Uint8Array[] {
-    return this.engine().names(NO_LAYER, LOG).map((name) => fromHex(name.slice(LOG.length)));
+    const names = this.engine().names(NO_LAYER, LOG).filter((name) => IS_LOG.test(name));
+    return names.map((name) => fromHex(name.slice(LOG.length)));
   }
 
   /** The layer of a log or overlay; undefined if there is none. */
@@ -101,6 +103,23 @@ export class Catalog {
       if (engine.getNamed(NO_LAYER, DOOMED + id) === undefined) orphans.push(id);
     }
     return orphans;
+  }
+
+  /** The keys of logs whose entry here is lost, by the numbers of their layers. @throws {StorageError} `STORE_CORRUPT`. */
+  lostLogs(): Map<number, Uint8Array> {
+    const keys = new Map<number, Uint8Array>();
+    for (const id of this.orphans()) {
+      const auth = this.#engine.getNamed(id, "auth");
+      if (auth !== undefined) keys.set(id, decodeExact(logAuth, auth).key);
+    }
+    return keys;
+  }
+
+  /** Makes a layer the log of a discovery key, if there is none. */
+  adopt(id: number, discoveryKey: Uint8Array): void {
+    const name = LOG + toHex(discoveryKey);
+    if (this.#engine.getNamed(NO_LAYER, name) !== undefined) return;
+    this.#engine.putNamed(NO_LAYER, name, encode(uint, id));
   }
 
   /** Whether a layer holds something, all of which is its own. @throws {StorageError} `STORE_CORRUPT` if that is not certain. */

@@ -126,6 +126,18 @@ export class LayeredStore implements Store {
     return orphans.length;
   }
 
+  /**
+   * Brings back logs that the store has and does not know of any more, since what said so is damaged.
+   *
+   * @param discoveryKeyOf tells of the key of a log its discovery key.
+   * @throws {StorageError} as every store.
+   */
+  adoptLogs(discoveryKeyOf: (key: Uint8Array) => Uint8Array): void {
+    this.#checkWritable();
+    const lost = this.#catalog.lostLogs();
+    this.#transact(() => lost.forEach((key, id) => this.#catalog.adopt(id, discoveryKeyOf(key))));
+  }
+
   async #shrink(): Promise<void> {
     while (!this.#catalog.engine().shrink()) await this.#engine.rest();
   }

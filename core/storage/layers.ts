@@ -13,6 +13,8 @@ export const NO_LAYER = 0;
 export const DOOMED = "doomed:";
 /** The name of the number of the last layer that was made. */
 export const LAST_LAYER = "lastLayer";
+/** Before the discovery keys of logs, whose layers these names have. */
+export const LOG = "log:";
 /** Before the names of user data. */
 export const USER_DATA = "user:";
 /** What a layer says instead of a value that the layers below have and it has not. */

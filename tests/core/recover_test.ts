@@ -14,7 +14,7 @@ import {
 } from "../../core/storage/mod.ts";
 import { inFolder } from "../storage/support.ts";
 import { test } from "../harness.ts";
-import { newStore, replicate, storeWith } from "./support.ts";
+import { kept, newStore, replicate, storeWith } from "./support.ts";
 
 const crypto = await loadCryptoProvider();
 const text = (value: string) => new TextEncoder().encode(value);
@@ -42,13 +42,13 @@ async function withDamaged(
 ): Promise<void> {
   const log = await storeWith(store, blocks, primaryKey);
   const key = (await log.auth())!.key;
-  await using peer = await newStore();
+  const peer = await newStore();
   const copy = await peer.get({ key });
   await copyFrom(store, key, copy, primaryKey);
   const batch = new WriteBatch();
   await damage(batch.log(log), log);
   await store.write(batch);
-  await using own = await newStore({ primaryKey }, store);
+  const own = await newStore({ primaryKey }, store);
   const core = await own.get({ name: "log" });
   let disconnect = () => {};
   try {
@@ -58,6 +58,7 @@ async function withDamaged(
     });
   } finally {
     disconnect();
+    await Promise.all([own.close(), peer.close()]);
   }
 }
 
@@ -67,18 +68,12 @@ async function copyFrom(
   copy: Hypercore,
   primaryKey: Uint8Array,
 ): Promise<void> {
-  const kept = new Proxy(store, {
-    get: (target, name) => {
-      if (name === "close") return () => target.sync();
-      const value = Reflect.get(target, name, target);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
-  await using writer = await newStore({ primaryKey }, kept);
+  const writer = await newStore({ primaryKey }, kept(store));
   const core = await writer.get({ key });
   const disconnect = await replicate(core, copy);
   await copy.download({ start: 0, end: COUNT }).done();
   disconnect();
+  await writer.close();
 }
 
 async function isSound(store: Store): Promise<boolean> {
@@ -101,11 +96,12 @@ test("a log without roots reads what is there, and neither signs nor proves", as
     await assert.rejects(core.truncate(5), { name: "StorageError" });
     assert.equal(await core.proof({ block: { index: 5, nodes: 0 } }), undefined);
     // One that has nothing is not answered.
-    await using third = await newStore();
+    const third = await newStore();
     const reader = await third.get({ key: core.key });
     const disconnect = await replicate(own, third);
     assert.equal(await reader.update(), false);
     disconnect();
+    await third.close();
     assert.equal(peer.closed, false);
     assert.equal(copy.length, COUNT);
   });
@@ -170,7 +166,7 @@ async function withRotten(
     const path = join(folder, "logs.sqlite");
     const first = await openSqliteStore(path);
     const { discoveryKey } = await storeWith(first, blocks, primaryKey);
-    await using peer = await newStore();
+    const peer = await newStore();
     const { key } = (await (await first.open(discoveryKey)).auth())!;
     const copy = await peer.get({ key });
     await copyFrom(first, key, copy, primaryKey);
@@ -189,11 +185,12 @@ async function withRotten(
     }
     database.close();
     const store = await openSqliteStore(path);
-    await using own = await newStore({ primaryKey }, store);
+    const own = await newStore({ primaryKey }, store);
     const core = await own.get({ name: "log" });
     let disconnect = () => {};
     await body(core, store, async () => void (disconnect = await replicate(own, peer)));
     disconnect();
+    await Promise.all([own.close(), peer.close()]);
   });
 }
 

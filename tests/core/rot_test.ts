@@ -14,6 +14,7 @@ import { inFolder } from "../storage/support.ts";
 import { test } from "../harness.ts";
 import { storeWith } from "./support.ts";
 
+const PRIMARY_KEY = new Uint8Array(32).fill(3);
 const crypto = await loadCryptoProvider();
 const FLIPS = Number(process.env.HYPHA_FLIPS ?? 600);
 const SEED = Number(process.env.HYPHA_SEED ?? 1);
@@ -46,7 +47,7 @@ const IMAGES: readonly Image[] = [
     mayBeShorter: false,
     async make(folder, target) {
       const store = await openSqliteStore(join(folder, "logs.sqlite"));
-      const { discoveryKey } = await storeWith(store, BLOCKS);
+      const { discoveryKey } = await storeWith(store, BLOCKS, PRIMARY_KEY);
       await store.close();
       cpSync(folder, target, { recursive: true });
       return discoveryKey;
@@ -57,9 +58,10 @@ const IMAGES: readonly Image[] = [
     what: "a store whose program died",
     mayBeShorter: true,
     async make(folder, target) {
-      await using store = await openSqliteStore(join(folder, "logs.sqlite"));
-      const { discoveryKey } = await storeWith(store, BLOCKS);
+      const store = await openSqliteStore(join(folder, "logs.sqlite"));
+      const { discoveryKey } = await storeWith(store, BLOCKS, PRIMARY_KEY);
       cpSync(folder, target, { recursive: true });
+      await store.close();
       return discoveryKey;
     },
     open: sqlite,
@@ -69,7 +71,7 @@ const IMAGES: readonly Image[] = [
     mayBeShorter: true,
     async make(folder, target) {
       const store = await openV10Store(folder);
-      const { discoveryKey } = await storeWith(store, BLOCKS);
+      const { discoveryKey } = await storeWith(store, BLOCKS, PRIMARY_KEY);
       await store.close();
       cpSync(folder, target, { recursive: true });
       return discoveryKey;

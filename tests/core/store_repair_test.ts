@@ -40,14 +40,14 @@ const blockOf = (index: number) => text(`block ${index}`);
 const blocks = (count: number) => Array.from({ length: count }, (_, index) => blockOf(index));
 
 test("a store that is sound stays as it is", async () => {
-  await using store = new MemoryStore();
+  const store = new MemoryStore();
   await storeWith(store, blocks(3000));
   assert.deepEqual(await repaired(store), NOTHING);
 });
 
 test("any one or two nodes that are lost or wrong are computed again", async () => {
   const random = new SeededRandom(7);
-  await using store = new MemoryStore();
+  const store = new MemoryStore();
   const log = await storeWith(store, blocks(100));
   const whole = await log.nodes(Array.from({ length: 199 }, (_, i) => i));
   for (let i = 0; i < 300; i++) {
@@ -67,7 +67,7 @@ test("any one or two nodes that are lost or wrong are computed again", async () 
 });
 
 test("blocks that are not there, or not what was signed, are no longer said to be held", async () => {
-  await using store = new MemoryStore();
+  const store = new MemoryStore();
   const log = await storeWith(store, blocks(3000));
   await change(store, log, (writer) => {
     writer.clear(5, 7).clear(2000, 2003).clear(2999, 3000);
@@ -84,7 +84,7 @@ test("blocks that are not there, or not what was signed, are no longer said to b
 });
 
 test("what is held is found again when nothing says it any more", async () => {
-  await using store = new MemoryStore();
+  const store = new MemoryStore();
   const log = await storeWith(store, blocks(100));
   await change(store, log, (writer) => {
     writer.setHints({ contiguousLength: 0, remoteContiguousLength: 0, recovering: false });
@@ -94,7 +94,7 @@ test("what is held is found again when nothing says it any more", async () => {
 });
 
 test("roots are computed from the blocks, and where blocks are lost as well, that is told", async () => {
-  await using store = new MemoryStore();
+  const store = new MemoryStore();
   const log = await storeWith(store, blocks(100));
   await change(store, log, (writer) => void writer.clearNodes(0, 300));
   assert.deepEqual(await repaired(store), { ...NOTHING, nodes: 197 });
@@ -105,7 +105,7 @@ test("roots are computed from the blocks, and where blocks are lost as well, tha
 });
 
 test("where the way to a block is lost, the block stays and is counted", async () => {
-  await using store = new MemoryStore();
+  const store = new MemoryStore();
   const log = await storeWith(store, blocks(64));
   // Below node 7 are the blocks 0 to 7.
   await change(store, log, (writer) => void writer.clearNodes(0, 7).clearNodes(8, 15).clear(3, 4));
@@ -116,7 +116,7 @@ test("where the way to a block is lost, the block stays and is counted", async (
 });
 
 test("overlays are mended as logs are", async () => {
-  await using store = new MemoryStore();
+  const store = new MemoryStore();
   const log = await storeWith(store, blocks(10));
   const corestore = await Corestore.open(store, { runtime: newRuntime() });
   const core = await corestore.get({ name: "log" });
@@ -133,7 +133,7 @@ test("overlays are mended as logs are", async () => {
 });
 
 test("a head whose hash is not that of its roots is written anew where the signature is about them", async () => {
-  await using store = new MemoryStore();
+  const store = new MemoryStore();
   const log = await storeWith(store, blocks(10));
   const head = (await log.head())!;
   await change(store, log, (writer) => void writer.setHead({ ...head, rootHash: new Uint8Array(32) }));

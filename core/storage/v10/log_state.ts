@@ -2,7 +2,7 @@
  * One log in its files, as it is in memory: reads it, and makes changes in the order, and at the points, of the reference.
  */
 import { equals } from "../../../encoding/bytes.ts";
-import { leafHash } from "../../crypto/hash.ts";
+import { leafHash, parentHash } from "../../crypto/hash.ts";
 import { StorageError } from "../../runtime/errors.ts";
 import type { CryptoProvider } from "../../runtime/crypto_provider.ts";
 import type { LogHead, StoredBlock, TreeNode } from "../storage.ts";
@@ -12,7 +12,7 @@ import type { BitfieldUpdate, TreeUpgrade } from "./entry.ts";
 import type { V10Header } from "./header.ts";
 import { type Barrier, LogDisk, type LogFiles, NODE_BYTES } from "./pending.ts";
 import { copyNode, isSame, type Plan, planChange } from "./plan.ts";
-import { lastLeaf, offsetOf } from "./positions.ts";
+import { lastLeaf, offsetOf, siblingOf } from "./positions.ts";
 import { cutTree, findNode, type LoadedLog, loadLog, updateContiguous, withUserData } from "./recovery.ts";
 import type { SnapshotState } from "./snapshot.ts";
 
@@ -31,6 +31,8 @@ export class LogState {
   readonly #disk: LogDisk;
   readonly #crypto: CryptoProvider;
   readonly #cache = new Map<number, TreeNode>();
+  /** Nodes of the cache that were found to belong to the roots. */
+  readonly #proven = new Set<number>();
   /** Those that see the log as it was. */
   readonly snapshots: Set<SnapshotState> = new Set();
   #untilHeader = 1;
@@ -231,6 +233,7 @@ export class LogState {
     for (const node of change.nodes) {
       const copy = copyNode(node);
       this.#cache.delete(node.index);
+      this.#proven.delete(node.index);
       log.unflushed.set(node.index, copy);
       this.#newNodes.set(node.index, copy);
     }
@@ -243,6 +246,7 @@ export class LogState {
       cutTree(log, upgrade);
       this.#newNodes = new Map(log.unflushed);
       this.#cache.clear();
+      this.#proven.clear();
     } else if (fork !== this.header.tree.fork) cutTree(log, upgrade);
     log.header = { ...log.header, tree: { fork, length, rootHash, signature } };
     log.roots = roots;
@@ -322,7 +326,10 @@ export class LogState {
     if (cached !== undefined) return cached;
     const node = findNode(this.#log, this.#disk.files, index);
     if (node === undefined) return undefined;
-    if (this.#cache.size >= MAX_CACHED_NODES) this.#cache.clear();
+    if (this.#cache.size >= MAX_CACHED_NODES) {
+      this.#cache.clear();
+      this.#proven.clear();
+    }
     this.#cache.set(index, node);
     return node;
   }
@@ -345,10 +352,27 @@ export class LogState {
     throw this.#damaged(`the file data ends before byte ${offset + size}`);
   }
 
-  /** Nothing else in these files tells whether a block, or a size of those before it, is still what was written. */
+  /** Nothing else in these files tells whether a block, or a node above it or before it, is still what was written. */
   #check(index: number, value: Uint8Array): void {
-    if (equals(leafHash(this.#crypto, value), this.#mustFind(2 * index).hash)) return;
-    throw this.#damaged(`block ${index} is not what was written`);
+    let node = this.#mustFind(2 * index);
+    if (!equals(leafHash(this.#crypto, value), node.hash)) {
+      throw this.#damaged(`block ${index} is not what was written`);
+    }
+    const way: number[] = [];
+    while (!this.#proven.has(node.index) && !this.#log.roots.some((root) => root.index === node.index)) {
+      const beside = siblingOf(node.index);
+      const [other, above] = [this.#find(beside), this.#find((node.index + beside) / 2)];
+      // The reference deletes nodes that it needs when it clears from an odd block on.
+      if (other === undefined || above === undefined) return;
+      const [left, right] = node.index < other.index ? [node, other] : [other, node];
+      const isSame = above.size === left.size + right.size &&
+        equals(parentHash(this.#crypto, left, right), above.hash);
+      if (!isSame) throw this.#damaged(`nodes above block ${index} are not what was written`);
+      way.push(node.index, other.index);
+      node = above;
+    }
+    if (this.#proven.size + way.length > MAX_CACHED_NODES) this.#proven.clear();
+    for (const one of way) this.#proven.add(one);
   }
 
   #damaged(what: string): StorageError {

@@ -82,6 +82,7 @@ function watch(log, core) {
   core.on("upload", (index, bytes, peer) => tell("upload", { log, index, bytes, peer: remote(peer) }));
   core.on("verification-error", (error) => tell("verification-error", { log, code: error.code }));
   core.on("close", () => tell("closed", { log }));
+  core.on("repaired", () => tell("repaired", { log }));
 }
 
 async function keep(name, core) {
@@ -147,6 +148,13 @@ const operations = {
   async close({ log }) {
     await logs.get(log).close();
     logs.delete(log);
+    return {};
+  },
+  /** Takes nodes away from a log of hypercore 11, which notices it when it is opened again. */
+  async lose_nodes({ log, start, end }) {
+    const tx = logs.get(log).state.storage.write();
+    tx.deleteTreeNodeRange(start, end);
+    await tx.flush();
     return {};
   },
   info: ({ log }) => infoOf(logs.get(log)),
