@@ -83,7 +83,7 @@ export async function storeWith(
 ): Promise<LogStorage> {
   const corestore = await Corestore.open(kept(store), { runtime: newRuntime(), primaryKey });
   const core = await corestore.get({ name: "log" });
-  await core.append(blocks);
+  for (let at = 0; at < blocks.length; at += 100) await core.append(blocks.slice(at, at + 100));
   await corestore.close();
   return await store.open(core.discoveryKey);
 }
