@@ -31,8 +31,8 @@ export class LogState {
   readonly #disk: LogDisk;
   readonly #crypto: CryptoProvider;
   readonly #cache = new Map<number, TreeNode>();
-  /** Nodes of the cache that were found to belong to the roots. */
-  readonly #proven = new Set<number>();
+  /** Nodes that were found to belong to the roots. */
+  readonly #proven = new Map<number, TreeNode>();
   /** Those that see the log as it was. */
   readonly snapshots: Set<SnapshotState> = new Set();
   #untilHeader = 1;
@@ -233,7 +233,6 @@ export class LogState {
     for (const node of change.nodes) {
       const copy = copyNode(node);
       this.#cache.delete(node.index);
-      this.#proven.delete(node.index);
       log.unflushed.set(node.index, copy);
       this.#newNodes.set(node.index, copy);
     }
@@ -326,10 +325,7 @@ export class LogState {
     if (cached !== undefined) return cached;
     const node = findNode(this.#log, this.#disk.files, index);
     if (node === undefined) return undefined;
-    if (this.#cache.size >= MAX_CACHED_NODES) {
-      this.#cache.clear();
-      this.#proven.clear();
-    }
+    if (this.#cache.size >= MAX_CACHED_NODES) this.#cache.clear();
     this.#cache.set(index, node);
     return node;
   }
@@ -352,31 +348,40 @@ export class LogState {
     throw this.#damaged(`the file data ends before byte ${offset + size}`);
   }
 
-  /** Nothing else in these files tells whether a block, or a node above it or before it, is still what was written. */
+  /**
+   * Nothing else in these files tells whether a block, or a size of those before it, is still what was written: so what it hashes to
+   * is followed up to a root, or to what was proven before.
+   */
   #check(index: number, value: Uint8Array): void {
-    let node = this.#mustFind(2 * index);
-    if (!equals(leafHash(this.#crypto, value), node.hash)) {
-      throw this.#damaged(`block ${index} is not what was written`);
-    }
-    const way: number[] = [];
-    while (!this.#proven.has(node.index) && !this.#log.roots.some((root) => root.index === node.index)) {
-      const beside = siblingOf(node.index);
-      const [other, above] = [this.#find(beside), this.#find((node.index + beside) / 2)];
-      // The reference deletes nodes that it needs when it clears from an odd block on.
-      if (other === undefined || above === undefined) return;
+    const leaf = this.#mustFind(2 * index);
+    let node: TreeNode = { index: 2 * index, size: value.length, hash: leafHash(this.#crypto, value) };
+    const way: TreeNode[] = [];
+    for (;;) {
+      const known = this.#proven.get(node.index) ?? this.#log.roots.find((root) => root.index === node.index);
+      if (known !== undefined) {
+        if (isSameNode(known, node)) break;
+        throw this.#damaged(`block ${index}, or a node beside its way to the root, is not what was written`);
+      }
+      const other = this.#find(siblingOf(node.index));
+      if (other === undefined) { // the reference deletes nodes that it needs when it clears from an odd block on
+        if (equals(leaf.hash, way[0]?.hash ?? node.hash)) return;
+        throw this.#damaged(`block ${index} is not what was written`);
+      }
+      way.push(node, other);
       const [left, right] = node.index < other.index ? [node, other] : [other, node];
-      const isSame = above.size === left.size + right.size &&
-        equals(parentHash(this.#crypto, left, right), above.hash);
-      if (!isSame) throw this.#damaged(`nodes above block ${index} are not what was written`);
-      way.push(node.index, other.index);
-      node = above;
+      const hash = parentHash(this.#crypto, left, right);
+      node = { index: (left.index + right.index) / 2, size: left.size + right.size, hash };
     }
     if (this.#proven.size + way.length > MAX_CACHED_NODES) this.#proven.clear();
-    for (const one of way) this.#proven.add(one);
+    for (const one of way) this.#proven.set(one.index, one);
   }
 
   #damaged(what: string): StorageError {
     const text = `The log is damaged: ${what}. Clear the block, and fetch it again from its peers`;
     return new StorageError("STORE_CORRUPT", text);
   }
+}
+
+function isSameNode(a: TreeNode, b: TreeNode): boolean {
+  return a.size === b.size && equals(a.hash, b.hash);
 }
