@@ -189,7 +189,7 @@ async function follow(
   for (;;) {
     if (at === -1 && core.length > 0) {
       at = Math.max(0, core.length - options.lines);
-      core.download({ start: at, isLinear: true });
+      core.download({ start: at, linear: true });
     }
     if (at === -1 || at >= core.length) {
       await abortable(news.promise, signal);
@@ -226,7 +226,7 @@ async function print(
   }
   if (raw === true) return await output.write(value);
   // A terminal must not obey what strangers wrote.
-  const line = process.stdout.isTTY ? encoder.encode(printable(decoder.decode(value))) : value;
+  const line = output.isTerminal ? encoder.encode(printable(decoder.decode(value))) : value;
   await output.write(line, NEWLINE);
 }
 
@@ -240,6 +240,8 @@ function textOf(value: Uint8Array): string | undefined {
 
 /** Standard output, which takes what comes within a turn at once. That nobody reads it interrupts the command. */
 class Output {
+  /** Whether it is a terminal, which takes a call of the system to find out. */
+  readonly isTerminal = process.stdout.isTTY;
   #chunks: Uint8Array[] = [];
   #bytes = 0;
   #flushing: Promise<void> | undefined;

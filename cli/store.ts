@@ -312,14 +312,14 @@ export async function storeRepair(
   reporter.note(`${count} logs, all of them as they were signed`);
 }
 
-/** Removes what no log refers to from a store, and makes its files as small as what is in them. */
+/** Removes what no log leads to, and makes the files of a store as small as what is in them. */
 export async function storeGc(path: string, reporter: Reporter): Promise<void> {
   if (kindOf(path) !== "sqlite") {
     throw new UsageError("Only a store of hypha, which is a file, can be made smaller");
   }
   await using store = await openSqliteStore(storeFile(path), { create: false });
   const before = store.size().bytes;
-  const removed = await removeUnreachable(store) + await store.sweep();
+  const removed = await removeUnreachable(store);
   await store.shrink();
   const size = store.size().bytes;
   reporter.report({ event: "freed", path, bytes: Math.max(0, before - size), size, removed });

@@ -46,8 +46,8 @@ export interface CoreOptions<T = Uint8Array> extends Omit<HypercoreOptions<T>, "
   readonly name?: string | undefined;
   /** The key of a log, as bytes or text. */
   readonly key?: Uint8Array | string | undefined;
-  /** The discovery key of a log that is stored already. */
-  readonly discoveryKey?: Uint8Array | undefined;
+  /** The discovery key of a log that is stored already, as bytes or text. */
+  readonly discoveryKey?: Uint8Array | string | undefined;
   /** Whether it lives in memory only; false by default. */
   readonly ephemeral?: boolean | undefined;
   /** A branch of that name: see `SessionOptions.name`. */
@@ -339,7 +339,7 @@ export class Corestore extends TypedEventTarget<CorestoreEvents> implements Asyn
     if (discoveryKey === undefined) {
       throw new TypeError("Say which log: by name, key, keyPair, manifest or discoveryKey");
     }
-    const auth = await this.getAuth(discoveryKey);
+    const auth = await this.getAuth(parseKey(discoveryKey));
     if (auth === undefined) {
       throw new StorageError("STORE_UNKNOWN", "No log of that discovery key is stored: give its key");
     }

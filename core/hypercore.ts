@@ -5,6 +5,7 @@ import { observerOf } from "./hypercore_events.ts";
 import type { HypercoreOptions, SessionOptions } from "./hypercore_options.ts";
 import { type HypercoreReader, stateOf } from "./hypercore_reader.ts";
 import { HypercoreWriter } from "./hypercore_writer.ts";
+import type { LogChange } from "./log/pending_changes.ts";
 import type { Applied } from "./log/log_state.ts";
 import { missingNodes } from "./log/merkle_tree.ts";
 import type { Proof, ProofRequest } from "./log/proof.ts";
@@ -61,7 +62,7 @@ export class Hypercore<T = Uint8Array> extends HypercoreWriter<T> implements Asy
     if (session.isFixed) return;
     session.bind(() =>
       session.branch.observe({
-        onUpgrade: ({ ancestors, oldLength }) => this.#onUpgrade(ancestors, oldLength),
+        onUpgrade: (change) => this.#onUpgrade(change),
         onFailure: (error) => this.emit("storage-error", { error }),
         onRepairing: (error) => this.emit("repairing", { error }),
         onRepaired: () => this.emit("repaired", undefined),
@@ -190,7 +191,8 @@ export class Hypercore<T = Uint8Array> extends HypercoreWriter<T> implements Asy
    * Makes the branch that this session is of a branch of another log, under the same name: with the first `length` blocks of
    * `target`, all by default. All sessions of the branch, snapshots included, are of the other log from then on, and go on there
    * with what they wait for; the event `migrate` tells them. What the branch had behind `length` is not taken along, and stays in
-   * the log that it was of. If the other log has a branch of that name, that one is cut to `length` and taken.
+   * the log that it was of. If the other log has a branch of that name, that one is cut to `length` and taken. Sessions that
+   * marked what they read mark no more.
    *
    * @throws {TypeError} if this is no session of a branch, or is one of an atom or a snapshot, or `target` is of the same log;
    * {RangeError} if `target`, or its branch of that name, is not that long; {HyphaError} `SESSION_CLOSED`.
@@ -267,8 +269,28 @@ export class Hypercore<T = Uint8Array> extends HypercoreWriter<T> implements Asy
     await this.#state.log.replicator.push(index);
   }
 
-  /** Lets applications talk to each other along with the log, while this session is open. */
-  registerExtension<M, Input = M>(name: string, options: ExtensionOptions<M, Input>): Extension<Input> {
+  /**
+   * Lets applications talk to each other along with the log, while this session is open.
+   *
+   * @throws {TypeError} if the log has an extension of that name; {RangeError} if the name is empty or too long.
+   *
+   * @example
+   * ```ts
+   * import { Hypercore } from "./hypercore.ts";
+   * import { MemoryStore } from "./storage/mod.ts";
+   *
+   * await using core = await Hypercore.open(new MemoryStore());
+   * const chat = core.registerExtension<string>("chat", {
+   *   encoding: "utf-8",
+   *   onmessage: (text, peer) => chat.send(`you said ${text}`, peer),
+   * });
+   * chat.broadcast("hello");
+   * ```
+   */
+  registerExtension<M = Uint8Array, Input = M>(
+    name: string,
+    options: ExtensionOptions<M, Input>,
+  ): Extension<Input> {
     this.#state.checkOpen();
     let extension!: Extension<Input>;
     const unbind = this.#state.bind(() => {
@@ -303,14 +325,18 @@ export class Hypercore<T = Uint8Array> extends HypercoreWriter<T> implements Asy
     this.emit("close", undefined);
   }
 
-  #onUpgrade(ancestors: number, oldLength: number): void {
+  #onUpgrade({ ancestors, oldLength, oldFork, isProven }: LogChange): void {
+    if (isProven === true && this.keyPair !== undefined && this.#state.log.state.hasOneSigner) {
+      const { fork, length } = this;
+      this.emit("rollback", { oldFork, oldLength, fork, length });
+    }
     if (ancestors < oldLength) this.emit("truncate", { ancestors, fork: this.fork });
     if (this.length > ancestors) this.emit("append", { length: this.length });
   }
 
   #onMove(ancestors: number, oldLength: number): void {
     this.emit("migrate", { key: this.key });
-    if (!this.snapshotted) this.#onUpgrade(ancestors, oldLength);
+    if (!this.snapshotted) this.#onUpgrade({ ancestors, oldLength, oldFork: this.fork });
   }
 
   #onConflict(proof: ConflictProof, peer: ReplicationPeer): void {

@@ -27,6 +27,16 @@ export interface HypercoreEvents {
   migrate: { readonly key: Uint8Array };
   /** Some peer has all blocks before this one. */
   "remote-contiguous-length": { readonly length: number };
+  /**
+   * This store writes the log, and a peer has proven that it has less than was signed before: it is an older copy, or has lost
+   * something. The log is now what the peer has.
+   */
+  rollback: {
+    readonly oldFork: number;
+    readonly oldLength: number;
+    readonly fork: number;
+    readonly length: number;
+  };
   /** Something that is stored is damaged, which `error` tells; it is mended, or fetched again. */
   repairing: { readonly error: Error };
   /** What was damaged of the head or the tree is whole again. */

@@ -88,7 +88,7 @@ export interface HypercoreOptions<T = Uint8Array> extends SessionOptions<T> {
   /** Whether a log that is not stored is made; true by default. */
   readonly createIfMissing?: boolean | undefined;
   /** Fewest and most requests to one peer at a time. */
-  readonly inFlightRange?: readonly [min: number, max: number] | undefined;
+  readonly inflightRange?: readonly [min: number, max: number] | undefined;
   /** For how long a channel that neither side downloads on stays open, in milliseconds: about 30 s by default. */
   readonly notDownloadingLingerMs?: number | undefined;
   /** Time, chance and cryptography; the system's by default. */

@@ -80,9 +80,10 @@ export abstract class HypercoreReader<T> extends TypedEventTarget<HypercoreEvent
     return this.#state.view.tree.length;
   }
 
-  /** How many of them are signed: all, or those that a branch shares with the log. */
+  /** How many of them are signed: all, or those that a branch, an atom or a snapshot has in common with the log as it is now. */
   get signedLength(): number {
-    return this.name === undefined ? this.length : Math.min(this.length, this.#state.log.state.length);
+    const { log, branch, view } = this.#state;
+    return Math.min(view.sharedLength, log.signedLength(branch));
   }
 
   /** How many bytes its blocks have, padding of encryption excluded. */
@@ -216,16 +217,7 @@ export abstract class HypercoreReader<T> extends TypedEventTarget<HypercoreEvent
    * @returns whether it has. False at once for who writes it, unless `force`, and for a snapshot.
    */
   async update(options: WaitOptions & { readonly force?: boolean | undefined } = {}): Promise<boolean> {
-    const session = this.#state;
-    session.checkOpen();
-    if (session.isFixed || (session.isWritable && options.force !== true) || options.wait === false) {
-      return false;
-    }
-    return await session.ask(
-      options,
-      ({ replicator }, signal) => replicator.requestUpgrade({ signal }),
-      () => this.update(options),
-    );
+    return await this.#state.update(options, options.force === true);
   }
 
   /** Fetches blocks from peers: all, and those to come, by default. Ends with the session. */
@@ -245,11 +237,11 @@ export abstract class HypercoreReader<T> extends TypedEventTarget<HypercoreEvent
   /** Reads bytes in order, in chunks that are blocks or parts of them. */
   createByteStream(options: ByteStreamOptions = {}): AsyncIterableIterator<Uint8Array> {
     this.#state.checkOpen();
-    const source = this.#state.source<Uint8Array>(undefined);
-    return readBytes(
-      { ...source, byteLength: this.byteLength, seek: (at, wait) => this.seek(at, wait) },
-      options,
-    );
+    const bytes = {
+      byteLength: () => this.byteLength,
+      seek: (at: number, wait: WaitOptions) => this.seek(at, wait),
+    };
+    return readBytes(this.#state.source<Uint8Array>(undefined), bytes, options);
   }
 
   /** The hash of the tree over the first `length` blocks; all by default. Peers are asked for what is not at hand. */

@@ -19,10 +19,11 @@ import { writeStream } from "./write_stream.ts";
 export abstract class HypercoreWriter<T> extends HypercoreReader<T> {
   /**
    * Appends a value, or several at once. Resolves when it is as safe as the store promises; peers see it then. Appends that
-   * wait together share the work.
+   * wait together share the work. The first one gives peers that say that they have more a second to prove it.
    *
-   * @throws {HyphaError} `SESSION_NOT_WRITABLE`, `SESSION_CLOSED`; {TypeError} or {RangeError} for values that cannot be
-   * encoded, or if the log would be longer than `maxLength`; {StorageError} if it could not be stored.
+   * @throws {HyphaError} `SESSION_NOT_WRITABLE`, `SESSION_CLOSED`; `ROLLED_BACK` if peers have more that was signed before;
+   * {TypeError} or {RangeError} for values that cannot be encoded, or if the log would be longer than `maxLength`;
+   * {StorageError} if it could not be stored.
    */
   async append(
     values: T | Uint8Array | string | readonly (T | Uint8Array | string)[],
@@ -32,6 +33,8 @@ export abstract class HypercoreWriter<T> extends HypercoreReader<T> {
     const { codec, options: { encodeBatch } } = session;
     const { maxLength, postappend } = options;
     const signing = session.signing(options);
+    const checked = session.caughtUp();
+    if (checked !== undefined) await checked;
     const list = (Array.isArray(values) ? values : [values]) as (T | Uint8Array | string)[];
     const encoded = encodeBatch === undefined ? list : encodeBatch(list as T[]);
     const blocks = encoded.map((value) => encodeBlock(codec, value));
@@ -58,6 +61,7 @@ export abstract class HypercoreWriter<T> extends HypercoreReader<T> {
     checkBlockIndex(length);
     const session = stateOf(this);
     const signing = session.signing(options);
+    await session.caughtUp();
     if (session.moving !== undefined) await this.#settled();
     await session.branch.truncate(length, options.fork ?? this.fork + 1, signing);
   }
@@ -82,7 +86,11 @@ export abstract class HypercoreWriter<T> extends HypercoreReader<T> {
     const draft = stateOf(branch);
     const signing = session.signing(options);
     if (draft.log !== session.log) throw new TypeError("A session commits branches of its own log");
-    return await commitDraft(session.branch, draft.branch, options.length ?? branch.length, signing);
+    await session.caughtUp();
+    const most = options.length ?? branch.length;
+    const appended = await commitDraft(session.branch, draft.branch, most, signing);
+    await draft.log.followed(draft.branch);
+    return appended;
   }
 
   // What is to stay
@@ -133,7 +141,8 @@ export abstract class HypercoreWriter<T> extends HypercoreReader<T> {
   }
 
   /**
-   * Drops all blocks that are not marked from the store, forgets the marks, and ends marking. Tells how many there were.
+   * Drops all blocks that are not marked from the store, forgets the marks, and ends marking. Tells how many there were. What is
+   * appended meanwhile stays.
    *
    * @throws {TypeError} if nothing was marked: all would be dropped; or if the session is a snapshot, or of a branch or an atom.
    */
@@ -143,12 +152,13 @@ export abstract class HypercoreWriter<T> extends HypercoreReader<T> {
     if (isFixed) throw new TypeError("A snapshot is not swept: sweep the log");
     const marked = await this.#marks(session).bits();
     if (marked.firstSet(0) === -1) throw new TypeError("Mark the blocks that are to stay first");
+    const { length } = branch; // what is appended meanwhile stays
     let blocks = 0;
-    for (let at = 0; at < branch.length;) {
+    for (let at = 0; at < length;) {
       const next = marked.firstSet(at);
-      const end = next === -1 ? branch.length : Math.min(next, branch.length);
+      const end = next === -1 ? length : Math.min(next, length);
       if (at < end) blocks += await branch.clear(at, end);
-      at = next === -1 ? branch.length : marked.firstUnset(next);
+      at = next === -1 ? length : marked.firstUnset(next);
     }
     await this.clearMarkings();
     return { blocks };

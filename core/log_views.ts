@@ -15,6 +15,8 @@ export interface LogView extends Disposable {
   readonly nodes: NodeReader;
   /** All blocks before this one are at hand, as far as is known. */
   readonly contiguousLength: number;
+  /** Before this block it is what the branch is now. */
+  readonly sharedLength: number;
   /** A block as it is stored, if it is at hand. */
   readBlock(index: number): MaybePromise<Uint8Array | undefined>;
   /** Blocks as they are stored, as `LogReader.blocks` has it. */
@@ -44,6 +46,10 @@ export class LiveView implements LogView {
 
   get contiguousLength(): number {
     return this.#branch.contiguousLength;
+  }
+
+  get sharedLength(): number {
+    return this.#branch.length;
   }
 
   readBlock(index: number): MaybePromise<Uint8Array | undefined> {
@@ -98,7 +104,11 @@ export class SnapshotView implements LogView {
   }
 
   get contiguousLength(): number {
-    return Math.min(this.tree.length, this.#shared, this.#branch.contiguousLength);
+    return Math.min(this.sharedLength, this.#branch.contiguousLength);
+  }
+
+  get sharedLength(): number {
+    return Math.min(this.tree.length, this.#shared);
   }
 
   readBlock(index: number): MaybePromise<Uint8Array | undefined> {

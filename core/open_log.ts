@@ -51,11 +51,11 @@ export function identityOf({ crypto }: Runtime, options: IdentityOptions): LogId
 /** What the first who opens a log says for all. */
 export function sharedOptions(options: LogOptions): Omit<SharedLogOptions, "key"> {
   const { legacy: isLegacy, notDownloadingLingerMs: linger, createIfMissing, userData } = options;
-  const { allowFork, allowPush, eagerUpgrade, allowLatestBlock, inFlightRange } = options;
+  const { allowFork, allowPush, eagerUpgrade, allowLatestBlock, inflightRange } = options;
   const lingerMs = linger === undefined ? undefined : [linger, linger] as const;
   return {
     ...{ isLegacy, userData, createIfMissing, lingerMs },
-    ...{ allowFork, allowPush, eagerUpgrade, allowLatestBlock, inFlightRange },
+    ...{ allowFork, allowPush, eagerUpgrade, allowLatestBlock, inflightRange },
   };
 }
 

@@ -1,6 +1,7 @@
 /** Reading many blocks, in order. */
 import type { WaitOptions } from "./hypercore_options.ts";
 import type { LogView } from "./log_views.ts";
+import { HyphaError } from "./runtime/errors.ts";
 import { checkBlockRange } from "./session_checks.ts";
 
 /** Blocks that follow each other are read from the store at once if they are as many, and as far as they have as many bytes. */
@@ -15,7 +16,7 @@ const [MIN_AHEAD, MAX_AHEAD, MAX_AHEAD_BYTES] = [64, 4096, 8 * 1024 * 1024];
 export interface ReadStreamOptions {
   /** The first block; 0 by default. */
   readonly start?: number | undefined;
-  /** The block behind the last; by default the length when reading begins, or none if `live`. */
+  /** The block behind the last; by default the length when reading begins, after an `update`, or none if `live`. */
   readonly end?: number | undefined;
   /** Whether to go on as the log grows; false by default. */
   readonly live?: boolean | undefined;
@@ -37,6 +38,8 @@ export interface BlockSource<T> {
   decodeStored(index: number, stored: Uint8Array): T;
   /** One block, from wherever it is; undefined if it is not waited for. */
   get(index: number, options: WaitOptions): Promise<T | undefined>;
+  /** Brings the log up to date, as far as peers are there or being looked for. */
+  update(options: WaitOptions): Promise<boolean>;
   /** Resolves when the log has another length. */
   changed(signal: AbortSignal | undefined): Promise<void>;
   /** Asks peers for blocks, unless they are not to be waited for; returns how to stop that. */
@@ -54,10 +57,11 @@ export async function* readBlocks<T>(
 ): AsyncGenerator<T, void> {
   const { start = 0, live = false, reverse = false, wait, timeoutMs, signal } = options;
   if (live && reverse) throw new TypeError("What goes on as the log grows cannot begin with its last block");
-  const { length } = source.view.tree;
-  const end = options.end ?? (live ? Infinity : length);
   const how = { wait, timeoutMs, signal };
-  checkBlockRange(start, end);
+  checkBlockRange(start, options.end ?? Infinity);
+  if (options.end === undefined && !live) await bringUpToDate(source, how);
+  const { length } = source.view.tree;
+  const end = options.end ?? (live ? Infinity : Math.max(start, length));
   if (reverse) {
     yield* readBackwards(source, start, Math.min(end, length), how);
     return;
@@ -67,6 +71,15 @@ export async function* readBlocks<T>(
     yield* readForwards(source, start, end, ahead, how);
   } finally {
     ahead.stop();
+  }
+}
+
+/** What is here can be read even if nobody tells in time how long the log is now. */
+async function bringUpToDate(source: Pick<BlockSource<unknown>, "update">, how: WaitOptions): Promise<void> {
+  try {
+    await source.update(how);
+  } catch (error) {
+    if (!(error instanceof HyphaError && error.code === "REQUEST_TIMEOUT")) throw error;
   }
 }
 
@@ -172,16 +185,16 @@ async function* readBackwards<T>(
 export interface ByteStreamOptions {
   /** The first byte; 0 by default. */
   readonly byteOffset?: number | undefined;
-  /** How many; all by default. */
+  /** How many; by default all that there are when reading begins, after an `update`. */
   readonly byteLength?: number | undefined;
   /** Gives up. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What reading bytes needs of a session. */
-export interface ByteSource extends BlockSource<Uint8Array> {
-  /** How many bytes the log has, padding excluded. */
-  readonly byteLength: number;
+/** What reading bytes needs of a session beyond its blocks. */
+export interface ByteSource {
+  /** How many bytes the log has now, padding excluded. */
+  byteLength(): number;
   /** Where a byte is; undefined if it is not waited for. */
   seek(
     bytes: number,
@@ -191,19 +204,21 @@ export interface ByteSource extends BlockSource<Uint8Array> {
 
 /** Reads bytes in their order, in chunks that are blocks or parts of them. */
 export async function* readBytes(
-  source: ByteSource,
+  source: BlockSource<Uint8Array>,
+  bytes: ByteSource,
   options: ByteStreamOptions,
 ): AsyncGenerator<Uint8Array, void> {
   const { byteOffset = 0, signal } = options;
   checkBlockRange(byteOffset, byteOffset);
-  let left = options.byteLength ?? Math.max(0, source.byteLength - byteOffset);
+  if (options.byteLength === undefined) await bringUpToDate(source, { signal });
+  let left = options.byteLength ?? Math.max(0, bytes.byteLength() - byteOffset);
   if (left === 0) return;
-  const place = await source.seek(byteOffset, { signal });
+  const place = await bytes.seek(byteOffset, { signal });
   if (place === undefined) return;
   const [start] = place;
   let [, skip] = place;
-  const live = options.byteLength !== undefined;
-  for await (const block of readBlocks(source, live ? { start, end: Infinity, signal } : { start, signal })) {
+  const end = options.byteLength === undefined ? source.view.tree.length : Infinity;
+  for await (const block of readBlocks(source, { start, end, signal })) {
     const chunk = block.subarray(skip, skip + left);
     skip = 0;
     left -= chunk.length;

@@ -188,22 +188,27 @@ export class Session<T> {
     for (const { unbind } of [...bindings].reverse()) unbind();
     for (const work of this.#place.onLeave) work();
     this.#place = place;
+    this.isMarking = false; // the marks are those of the log that it was of
     this.setEncryption(this.#encryptionOption);
     for (const binding of bindings) if (this.#bindings.has(binding)) binding.unbind = binding.bind();
     this.requests.cancel(sessionMoved());
   }
 
-  /** The bytes of a block as they are stored, from here or from peers. */
-  async stored(index: number, options: GetOptions<unknown>): Promise<Uint8Array | undefined> {
-    checkBlockIndex(index);
-    this.checkOpen();
+  /** A block is read. */
+  #note(index: number): void {
     this.options.onseq?.(index);
     if (this.isMarking) this.log.marks.addSoon(index);
-    return await this.#stored(index, options);
   }
 
-  async #stored(index: number, options: GetOptions<unknown>): Promise<Uint8Array | undefined> {
+  /** The bytes of a block as they are stored, from here or from peers. With `isAgain`, the session was moved meanwhile. */
+  async stored(
+    index: number,
+    options: GetOptions<unknown>,
+    isAgain = false,
+  ): Promise<Uint8Array | undefined> {
+    checkBlockIndex(index);
     this.checkOpen();
+    if (!isAgain) this.#note(index);
     let stored = this.view.readBlock(index);
     if (stored instanceof Promise) stored = await stored;
     if (stored !== undefined || !this.mayWait(options)) return stored;
@@ -216,7 +221,7 @@ export class Session<T> {
       const fetched = await replicator.requestBlock(index, { signal, priority, isForced });
       this.view.requireShared(index);
       return fetched;
-    }, () => this.#stored(index, options));
+    }, () => this.stored(index, options, true));
   }
 
   /** Asks peers for something; asks `again` if the session is moved meanwhile. */
@@ -247,18 +252,33 @@ export class Session<T> {
       get view() {
         return view();
       },
-      decodeStored: (index, stored) => this.decode(codec, index, stored, true),
+      decodeStored: (index, stored) => {
+        this.#note(index);
+        return this.decode(codec, index, stored, true);
+      },
       get: async (index, options) => {
         const stored = await this.stored(index, options);
         return stored && this.decode(codec, index, stored, true);
       },
+      update: async (options) => this.mayWait(options) && await this.update(options),
       changed: (signal) => this.changed(signal),
       prefetch: (start, end, options) => {
         if (!this.mayWait(options)) return () => {};
-        const range = this.download({ start, end, isLinear: true });
+        const range = this.download({ start, end, linear: true });
         return () => range.destroy();
       },
     };
+  }
+
+  /** Asks peers whether the log has grown, unless it cannot, or is written here and `isForced` is not set. */
+  async update(options: WaitOptions, isForced = false): Promise<boolean> {
+    this.checkOpen();
+    if (this.isFixed || (this.isWritable && !isForced) || options.wait === false) return false;
+    return await this.ask(
+      options,
+      ({ replicator }, signal) => replicator.requestUpgrade({ signal }),
+      () => this.update(options, isForced),
+    );
   }
 
   /** Fetches blocks from peers. */
@@ -292,6 +312,11 @@ export class Session<T> {
   /** How long to wait for them. */
   waiting({ timeoutMs, signal }: WaitOptions): WaitOptions {
     return { timeoutMs: timeoutMs ?? this.options.timeoutMs, signal };
+  }
+
+  /** Before the log is written for the first time; see `SharedLog.caughtUp`. */
+  caughtUp(): Promise<void> | undefined {
+    return this.branch instanceof LogState ? this.log.caughtUp() : undefined;
   }
 
   /** Who signs. @throws {HyphaError} `SESSION_NOT_WRITABLE` if the session is for reading. */
@@ -347,7 +372,11 @@ async function openPlace<T>(
     if (name !== undefined) branch = await log.openBranch(branch, name, options);
     else if (used !== undefined) log.useBranch(used);
     if (used !== undefined) onLeave.push(() => log.closeBranch(used));
-    if (atom !== undefined) branch = await atom.open(branch);
+    if (atom !== undefined) {
+      const drafted = branch = await atom.open(branch);
+      onLeave.push(() => log.unfollow(drafted));
+      await log.follow(drafted);
+    }
     const isFixed = snapshot || parent?.isFixed === true || (checkout !== undefined && name === undefined);
     if (!isFixed) return { log, branch, view: new LiveView(branch), onLeave };
     const length = checkout ?? (parent?.isFixed ? parent.view.tree.length : undefined);

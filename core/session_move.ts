@@ -12,32 +12,39 @@ import type { SharedLog } from "./shared_log.ts";
  * @throws {TypeError} if one of them cannot be; {RangeError} if there are not that many blocks.
  */
 export async function moveBranch<T, V>(from: Session<T>, to: Session<V>, length: number): Promise<void> {
+  while (from.moving !== undefined) await from.moving;
   from.checkOpen();
   to.checkOpen();
-  while (from.moving !== undefined) await from.moving;
   const { branch, log } = from;
+  const { log: target } = to; // which may be moved itself meanwhile
   const name = nameOf(from, to);
   const { promise, resolve } = Promise.withResolvers<void>();
   const waiting = [...sessionsOf(log, branch)];
   for (const session of waiting) session.moving = promise;
   try {
-    await branch.hold(async () => {
-      const next = await openTarget(to, name, length);
-      const oldLength = branch.length;
-      const ancestors = await commonLength(branch, next, Math.min(length, oldLength));
-      const moved = [...sessionsOf(log, branch)];
-      for (const session of moved) {
-        to.log.useBranch(name);
-        session.moveTo({
-          log: to.log,
-          branch: next,
-          view: session.view instanceof SnapshotView ? session.view.endAt(ancestors) : new LiveView(next),
-          onLeave: [() => to.log.closeBranch(name)],
-        });
-      }
-      to.log.closeBranch(name);
-      for (const session of moved) session.onMove(ancestors, oldLength);
-    });
+    // Before the branch is held: who held one branch and waited for another could wait for who holds that one.
+    const next = await openTarget(to, name, length);
+    try {
+      await branch.hold(async () => {
+        const oldLength = branch.length;
+        const ancestors = await commonLength(branch, next, Math.min(length, oldLength));
+        to.checkOpen();
+        // Those that are weak first: what is left of them is closed with the last of the others.
+        const moved = [...sessionsOf(log, branch)].sort((a, b) => weight(a) - weight(b));
+        for (const session of moved) {
+          target.useBranch(name);
+          session.moveTo({
+            log: target,
+            branch: next,
+            view: session.view instanceof SnapshotView ? session.view.endAt(ancestors) : new LiveView(next),
+            onLeave: [() => target.closeBranch(name)],
+          });
+        }
+        for (const session of moved) session.onMove(ancestors, oldLength);
+      });
+    } finally {
+      target.closeBranch(name);
+    }
   } finally {
     for (const session of waiting) session.moving = undefined;
     resolve();
@@ -68,6 +75,10 @@ function nameOf<T, V>(from: Session<T>, to: Session<V>): string {
   }
   if (to.log === log) throw new TypeError("The branch is of that log already");
   return name;
+}
+
+function weight({ options: { weak = false } }: Session<unknown>): number {
+  return weak ? 0 : 1;
 }
 
 function* sessionsOf(log: SharedLog, branch: LogBranch): Iterable<Session<unknown>> {

@@ -3,13 +3,19 @@ import { type DraftOptions, openDraft } from "./log/draft.ts";
 import type { LogBranch } from "./log/log_branch.ts";
 import { discoveryKey } from "./crypto/hash.ts";
 import { LogState, type LogStateOptions } from "./log/log_state.ts";
+import { rolledBack } from "./log/refusals.ts";
 import { Marks } from "./log/marks.ts";
 import { LogRecovery } from "./log_recovery.ts";
 import { readGroup, writeGroup } from "./log/group.ts";
+import { SharedPrefix } from "./log/shared_prefix.ts";
+import type { ReplicationPeer } from "./replication/peer.ts";
 import { Replicator, type ReplicatorObserver, type ReplicatorOptions } from "./replication/replicator.ts";
 import { StorageError } from "./runtime/errors.ts";
 import type { Runtime } from "./runtime/runtime.ts";
 import type { Store } from "./storage/storage.ts";
+
+/** For how long a peer that says that it has more may prove it before the first append: some round trips, and but a hiccup. */
+const PROOF_WAIT_MS = 1000;
 
 /** What a session is to the log it is of. */
 export interface LogSession {
@@ -36,6 +42,13 @@ interface Branch {
   users: number;
 }
 
+interface Followed {
+  readonly prefix: Promise<SharedPrefix>;
+  /** How much the branch has in common with the log. */
+  length(): number;
+  users: number;
+}
+
 /** One log that is open. */
 export class SharedLog {
   /** Where it is stored. */
@@ -51,11 +64,14 @@ export class SharedLog {
   readonly #sessions = new Set<LogSession>();
   readonly #observers = new Set<ReplicatorObserver>();
   readonly #branches = new Map<string, Branch>();
+  readonly #followed = new Map<LogBranch, Followed>();
   readonly #options: SharedLogOptions;
   #group: Uint8Array | undefined;
   #active = 0;
   #isSuspended = false;
   #exclusive: Promise<void> | undefined;
+  #isCaughtUp = false;
+  #catchingUp: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
   private constructor(
@@ -157,6 +173,23 @@ export class SharedLog {
     return resolve;
   }
 
+  /**
+   * Settles when peers that say that they have more than is here have proven it, or have had a second to: so an older copy of a
+   * store goes on where it was. Undefined if there is nothing to wait for, as always once there was not: what is signed is signed.
+   *
+   * @throws {HyphaError} `ROLLED_BACK` if they have.
+   */
+  caughtUp(): Promise<void> | undefined {
+    const { tree: { fork, length }, hasOneSigner } = this.state;
+    const isBehind = ({ remoteFork, remoteLength }: ReplicationPeer) =>
+      remoteFork > fork || (remoteFork === fork && remoteLength > length);
+    if (!this.#isCaughtUp && hasOneSigner && this.replicator.peers.some(isBehind)) {
+      return this.#catchingUp ??= this.#catchUp().finally(() => this.#catchingUp = undefined);
+    }
+    this.#isCaughtUp = true;
+    return undefined;
+  }
+
   /** The branch called `name`, for one more user. */
   async openBranch(parent: LogBranch, name: string, options: DraftOptions): Promise<LogBranch> {
     let branch = this.#branches.get(name);
@@ -164,7 +197,7 @@ export class SharedLog {
       throw new TypeError(`The branch ${name} is open: close its sessions before it is overwritten`);
     }
     if (branch === undefined) {
-      branch = { opened: openDraft(parent, name, options), users: 0 };
+      branch = { opened: this.#openDraft(parent, name, options), users: 0 };
       this.#branches.set(name, branch);
     }
     branch.users++;
@@ -184,12 +217,64 @@ export class SharedLog {
   /** One user less of a branch. */
   closeBranch(name: string): void {
     const branch = this.#branches.get(name);
-    if (branch !== undefined && --branch.users === 0) this.#branches.delete(name);
+    if (branch === undefined || --branch.users > 0) return;
+    this.#branches.delete(name);
+    branch.opened.then((draft) => this.unfollow(draft), () => {});
+  }
+
+  /** How many of the first blocks of a branch are signed: all of the log, and what others that are followed share with it. */
+  signedLength(branch: LogBranch): number {
+    return branch === this.state ? branch.length : this.#followed.get(branch)?.length() ?? 0;
+  }
+
+  /** Sees from now on how much of a branch is signed, for one more user. */
+  async follow(branch: LogBranch): Promise<void> {
+    let followed = this.#followed.get(branch);
+    if (followed === undefined) {
+      let found: SharedPrefix | undefined;
+      const prefix = SharedPrefix.follow(this.state, branch).then((shared) => found = shared);
+      followed = { prefix, length: () => found?.length ?? 0, users: 0 };
+      this.#followed.set(branch, followed);
+    }
+    followed.users++;
+    await followed.prefix;
+  }
+
+  /** Resolves when `signedLength` is that of the branch as it is now. */
+  async followed(branch: LogBranch): Promise<void> {
+    await (await this.#followed.get(branch)?.prefix)?.settled();
+  }
+
+  /** One user less. */
+  unfollow(branch: LogBranch): void {
+    const followed = this.#followed.get(branch);
+    if (followed === undefined || --followed.users > 0) return;
+    this.#followed.delete(branch);
+    void followed.prefix.then((prefix) => prefix.stop());
   }
 
   /** Closes all sessions and peers, and makes safe what was fetched. */
   close(): Promise<void> {
     return this.#closing ??= this.#close();
+  }
+
+  async #openDraft(parent: LogBranch, name: string, options: DraftOptions): Promise<LogBranch> {
+    const draft = await openDraft(parent, name, options);
+    await this.follow(draft);
+    return draft;
+  }
+
+  async #catchUp(): Promise<void> {
+    const { tree, runtime } = this.state;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const { clock } = runtime;
+    const gaveUp = new AbortController();
+    const timer = clock.schedule(clock.now() + PROOF_WAIT_MS, () => gaveUp.abort());
+    this.replicator.requestUpgrade({ signal: gaveUp.signal }).then(resolve, () => resolve(false));
+    const hasChanged = await promise;
+    timer.cancel();
+    if (hasChanged) throw rolledBack(this.state.tree, tree);
+    this.#isCaughtUp = true;
   }
 
   async #close(): Promise<void> {

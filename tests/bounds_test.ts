@@ -29,7 +29,7 @@ const BOUNDS: Readonly<Record<string, Readonly<Record<string, Bound>>>> = {
   "core/log/fork_search.ts": { "#nodes": ["MAX_PROOF_NODES", "log/fork_search_test.ts"] },
   "core/replication/attachments.ts": { "#byMux": "own", "#timers": "own" }, // connections
   "core/replication/block_jobs.ts": { "#jobs": ["MAX_PUSHES", "replication/hostile_test.ts"] }, // beside what is wanted here
-  "core/replication/extensions.ts": { "#options": "own" },
+  "core/replication/extensions.ts": { "#registered": "own" },
   "core/replication/fork_jobs.ts": { // one for each peer: MAX_CHANNELS of its mux
     "refusals": ["MAX_CHANNELS", "replication/hostile_test.ts"],
     "#jobs": ["MAX_CHANNELS", "replication/hostile_test.ts"],

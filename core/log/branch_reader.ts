@@ -52,8 +52,10 @@ export class BranchReader {
     return stored instanceof Promise ? stored.then(check) : check(stored);
   }
 
-  /** Blocks that are stored, as `LogReader.blocks` has them; none if one of them is damaged. */
+  /** A run of blocks that wait; or else blocks that are stored, as `LogReader.blocks` has them, but none if one is damaged. */
   blocks(start: number, end: number, maxBytes: number): MaybePromise<readonly StoredBlock[]> {
+    const waiting = this.#writer.blocks(start, end, maxBytes);
+    if (waiting.length > 0) return waiting;
     const read = readOrReport(() => this.#storage.blocks(start, end, maxBytes), () => {});
     return read instanceof Promise ? read.then((blocks) => blocks ?? []) : read ?? [];
   }

@@ -2,11 +2,9 @@
 import { equals } from "../../encoding/bytes.ts";
 import { requireSize } from "../crypto/sizes.ts";
 import { HyphaError } from "../runtime/errors.ts";
-import type { LogReader, Store } from "../storage/storage.ts";
+import { GROUP_KEY, type LogReader, type Store } from "../storage/storage.ts";
 import type { LogBranch } from "./log_branch.ts";
 
-/** The user data that holds the topic of the group of a log. */
-export const GROUP_KEY = "hypha/group";
 /** Bytes of the topic of a group. */
 const TOPIC_BYTES = 32;
 

@@ -1,7 +1,6 @@
 /**
- * One branch of a log, in memory as far as that is small and in a store for the rest: the log itself, or a draft of it. Changes
- * are made here and nowhere else, one after the other, each in one atomic write, and are seen when they are written: those of
- * a writer when they are synced.
+ * One branch of a log, in memory as far as that is small and in a store for the rest: the log itself, or a draft of it. Changes are
+ * made here and nowhere else, each in one atomic write, and are seen when they are written: those of a writer when they are synced.
  */
 import { treeHash } from "../crypto/hash.ts";
 import { assert } from "../runtime/assert.ts";
@@ -165,7 +164,7 @@ export class LogBranch {
     return this.#reader.block(index);
   }
 
-  /** Blocks as `LogReader.blocks` has them; none if one of them is damaged. */
+  /** Blocks as `LogReader.blocks` has them, those that wait in runs of their own; none if one of them is damaged. */
   readBlocks(start: number, end: number, maxBytes: number): MaybePromise<readonly StoredBlock[]> {
     return this.#reader.blocks(start, end, maxBytes);
   }
@@ -300,7 +299,7 @@ export class LogBranch {
     isSynced: boolean,
   ): Promise<void> {
     const { ancestors } = tree;
-    const change = { ancestors, oldLength: this.length, oldFork: this.#tree.fork };
+    const change = { ancestors, oldLength: this.length, oldFork: this.#tree.fork, isProven: !isSynced };
     const contiguousLength = Math.min(this.contiguousLength, ancestors);
     if (this.length > ancestors) this.#held.setRange(ancestors, this.length, false);
     const hints = { ...this.#hints, contiguousLength };
@@ -354,7 +353,7 @@ export class LogBranch {
     this.#hints = { ...this.#hints, contiguousLength: pending.contiguousLength };
     this.#reader.keep(pending.nodes.values());
     const { upgrade } = pending;
-    if (upgrade !== undefined) this.tell((observer) => observer.onUpgrade?.(upgrade));
+    if (upgrade !== undefined) this.tell((observer) => observer.onUpgrade?.({ ...upgrade, isProven: true }));
     for (const [start, end] of pending.ranges()) {
       this.tell((observer) => observer.onBlocks?.(start, end, true));
     }
@@ -383,10 +382,8 @@ export class LogBranch {
       }
       return { length: tree.length, byteLength: tree.byteLength };
     });
-    const { maxLength = Infinity, base } = options;
-    if (base !== undefined && base !== this.#tree) {
-      throw new RangeError("the log has changed meanwhile: look again");
-    }
+    const { maxLength = Infinity, base = this.#tree } = options;
+    if (base !== this.#tree) throw new RangeError("the log has changed meanwhile: look again");
     if (tree.length > maxLength) {
       throw new RangeError(`the log would have ${tree.length} blocks, and may have ${maxLength}`);
     }

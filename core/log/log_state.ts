@@ -17,6 +17,7 @@ import { type Manifest, manifest as manifestCodec } from "./manifest.ts";
 import { EMPTY_TREE, TreeBatch, truncateTree } from "./merkle_tree.ts";
 import { type Proof, proofOf, type ProofRequest, type ProofWithoutValue, type SignedTree } from "./proof.ts";
 import { NO_HINTS } from "./stored_bits.ts";
+import { isDamaged, rolledBack } from "./refusals.ts";
 import { readOrReport } from "./stored_branch.ts";
 import { Verifier } from "./verifier.ts";
 import { checkKnown, type VerifiedProof, verifyAgainst, verifyFromStart } from "./verify_proof.ts";
@@ -60,6 +61,8 @@ export class LogState extends LogBranch {
   /** Whether the store has all that {@linkcode prepare} would write, and whether it has anything. */
   #isStored = false;
   #isNew = true;
+  /** The latest log that was shown here with a signature, whether it could be stored or not. Shared with drafts of this log. */
+  #shown = { fork: 0, length: 0 };
   #damage: StorageError | undefined;
 
   private constructor(parts: BranchParts, options: LogStateOptions) {
@@ -90,6 +93,11 @@ export class LogState extends LogBranch {
   /** Who checks its signatures; undefined until it is known what the log is. */
   get verifier(): Verifier | undefined {
     return this.#verifier;
+  }
+
+  /** Whether nobody but one signer can make it longer. */
+  get hasOneSigner(): boolean {
+    return this.#verifier?.manifest.signers.length === 1;
   }
 
   /** Who signs what is appended here, if anybody. */
@@ -132,9 +140,11 @@ export class LogState extends LogBranch {
   }
 
   /** The same log over another store. */
-  override reopen(parts: BranchParts): Promise<LogState> {
+  override async reopen(parts: BranchParts): Promise<LogState> {
     const { keyPair, manifest } = this;
-    return LogState.open(parts, { ...this.#options, keyPair, manifest });
+    const log = await LogState.open(parts, { ...this.#options, keyPair, manifest });
+    log.#shown = this.#shown;
+    return log;
   }
 
   /** Stores its keys even if there is nothing else to be stored yet. */
@@ -220,7 +230,9 @@ export class LogState extends LogBranch {
   /** Checks a proof from the start of the log by itself, and takes nothing. @throws {ProtocolError} as `verifyFromStart`. */
   verifyFromStart(proof: Proof): VerifiedProof {
     const verifier = this.#verifier ?? this.#verifierOf(proof.manifest);
-    return verifyFromStart(this.runtime.crypto, verifier, proof);
+    const proven = verifyFromStart(this.runtime.crypto, verifier, proof);
+    this.#noteShown(proven);
+    return proven;
   }
 
   /**
@@ -279,8 +291,14 @@ export class LogState extends LogBranch {
     });
   }
 
-  /** Signs `tree`. @throws {HyphaError} `SESSION_NOT_WRITABLE`; {RangeError} if the signature is none. */
+  /**
+   * Signs `tree`.
+   *
+   * @throws {HyphaError} `SESSION_NOT_WRITABLE`; `ROLLED_BACK` if it would contradict what was signed before; {RangeError} if
+   * the signature is none.
+   */
   protected override sign(tree: TreeBatch, options: AppendOptions): Uint8Array | undefined {
+    this.#checkShown(tree);
     const verifier = this.#verifier;
     const { signature, keyPair = this.keyPair } = options;
     if (this.#damage !== undefined || this.isRecovering) throw isDamaged(this.#damage);
@@ -377,8 +395,24 @@ export class LogState extends LogBranch {
       this.#isStored = false;
       this.tell((observer) => observer.onManifest?.());
     }
+    this.#noteShown(proven);
     const { block } = proven;
     return { isUpgrade: proven.tree.isUpgrade, block, isNew: this.accept(proven) };
+  }
+
+  #noteShown({ tree: { isUpgrade, fork, length } }: VerifiedProof): void {
+    const shown = this.#shown;
+    if (!isUpgrade || fork < shown.fork || (fork === shown.fork && length <= shown.length)) return;
+    shown.fork = fork;
+    shown.length = length;
+  }
+
+  /** A log that was signed goes on behind its end, or with a fork of which nothing was signed. */
+  #checkShown({ fork, ancestors, base }: TreeBatch): void {
+    const shown = this.#shown;
+    const isNext = fork === base.fork && ancestors === base.length;
+    const isBehind = fork === shown.fork && (!isNext || base.length < shown.length);
+    if (fork < shown.fork || (isBehind && shown.length > 0)) throw rolledBack(shown, base);
   }
 
   #verifierOf(manifest: Manifest | undefined): Verifier {
@@ -399,16 +433,6 @@ export class LogState extends LogBranch {
     const why = this.isFrozen ? "two logs that differ were signed with its keys" : "its key pair is not here";
     return new HyphaError("SESSION_NOT_WRITABLE", `The log cannot be written: ${why}`);
   }
-}
-
-/** What the writer of a log is told that is damaged. */
-function isDamaged(damage: StorageError | undefined): HyphaError {
-  const what = damage === undefined
-    ? "The head of the log was lost, and peers may have more of it than was found again"
-    : damage.message;
-  const text =
-    `${what}. Nothing is written until it is whole: connect to peers that have it, and call recover()`;
-  return new HyphaError("LOG_DAMAGED", text, { cause: damage });
 }
 
 /** A copy that outlives the message it came in. */

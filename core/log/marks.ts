@@ -2,13 +2,12 @@
  * Which blocks of a log are to stay when all others are dropped, kept with the log as user data: so that marking goes on after a
  * restart, and one session marks what another one sweeps.
  */
+import { MARKS_KEY } from "../storage/storage.ts";
 import { WriteBatch } from "../storage/write_batch.ts";
+import { damaged } from "./branch_parts.ts";
 import { Bitfield } from "./bitfield.ts";
 import { PAGE_BITS } from "./constants.ts";
 import type { LogState } from "./log_state.ts";
-
-/** What the names of user data with marks begin with; the number of a page follows. */
-export const MARKS_KEY = "hypha/marks/";
 
 /** The marks of one log. */
 export class Marks {
@@ -61,7 +60,7 @@ export class Marks {
       const pages = [...this.#changed];
       this.#changed.clear();
       try {
-        await this.#write(pages.map((page) => [page, bits.page(page)]));
+        await this.#write(pages.map((page) => [MARKS_KEY + page, bits.page(page)]));
       } catch (error) {
         for (const page of pages) this.#changed.add(page);
         throw error;
@@ -73,7 +72,7 @@ export class Marks {
   async clear(): Promise<void> {
     await this.#log.hold(async () => {
       const keys = await this.#log.storage.userDataKeys(MARKS_KEY);
-      if (keys.length > 0) await this.#write(keys.map((key) => [pageOf(key), undefined]));
+      if (keys.length > 0) await this.#write(keys.map((key) => [key, undefined]));
       this.#changed.clear();
       this.#known = new Bitfield();
       this.#bits = Promise.resolve(this.#known);
@@ -91,21 +90,22 @@ export class Marks {
     const bits = new Bitfield();
     for (const key of await this.#log.storage.userDataKeys(MARKS_KEY)) {
       const page = await this.#log.storage.userData(key);
-      if (page !== undefined) bits.setPage(pageOf(key), page);
+      try {
+        if (page !== undefined) bits.setPage(Number(key.slice(MARKS_KEY.length)), page);
+      } catch (error) {
+        if (error instanceof RangeError) throw damaged("its marks make no sense");
+        throw error;
+      }
     }
     return this.#known = bits;
   }
 
-  async #write(pages: readonly (readonly [page: number, bytes: Uint8Array | undefined])[]): Promise<void> {
+  async #write(pages: readonly (readonly [key: string, page: Uint8Array | undefined])[]): Promise<void> {
     const batch = new WriteBatch();
     const writer = batch.log(this.#log.storage);
-    for (const [page, bytes] of pages) writer.setUserData(MARKS_KEY + page, bytes && withoutZeros(bytes));
+    for (const [key, page] of pages) writer.setUserData(key, page && withoutZeros(page));
     await this.#log.target.write(batch);
   }
-}
-
-function pageOf(key: string): number {
-  return Number(key.slice(MARKS_KEY.length));
 }
 
 /** A page without the zeros at its end. */

@@ -13,6 +13,8 @@ export interface LogChange {
   readonly oldLength: number;
   /** Which fork it was. */
   readonly oldFork: number;
+  /** Whether a peer has proven it, so that it was signed before. */
+  readonly isProven?: boolean | undefined;
 }
 
 /** About what a node takes in memory. */

@@ -2,6 +2,7 @@
 import type { TreeNode } from "../crypto/hash.ts";
 import type { MaybePromise } from "../runtime/async.ts";
 import type { Clock } from "../runtime/runtime.ts";
+import type { StoredBlock } from "../storage/storage.ts";
 import { PendingChanges } from "./pending_changes.ts";
 
 /** Who has the changes written, and is told what came of it. */
@@ -35,6 +36,18 @@ export class TurnWriter {
   /** A block that is not written yet. */
   block(index: number): Uint8Array | undefined {
     return this.#pending?.blocks.get(index) ?? this.#writing?.blocks.get(index);
+  }
+
+  /** Blocks that follow each other and are not written yet, from `start` up to but without `end`, and as many as fit. */
+  blocks(start: number, end: number, maxBytes: number): StoredBlock[] {
+    const blocks: StoredBlock[] = [];
+    let left = maxBytes;
+    for (let index = start; this.isBusy && index < end; index++) {
+      const value = this.block(index);
+      if (value === undefined || ((left -= value.length) < 0 && blocks.length > 0)) break;
+      blocks.push({ index, value });
+    }
+    return blocks;
   }
 
   /** A node that is not written yet. */

@@ -3,9 +3,13 @@
  *
  * Source: hypercore 11.37.1, lib/caps.js.
  */
+import { equals } from "../../encoding/bytes.ts";
 import { blake2b } from "../crypto/hash.ts";
 import { LOG_NAMESPACES } from "../log/namespaces.ts";
 import type { CryptoProvider } from "../runtime/crypto_provider.ts";
+import { ProtocolError } from "../runtime/errors.ts";
+import type { Handshake } from "./messages.ts";
+import type { PeerHandlers } from "./peer_channel.ts";
 
 /**
  * What the initiator of the connection, or the other side, shows for the log `key`: 32 bytes. `handshakeHash` is that of the Noise
@@ -19,4 +23,17 @@ export function capability(
 ): Uint8Array {
   const { replicateInitiator, replicateResponder } = LOG_NAMESPACES;
   return blake2b(crypto, [isInitiator ? replicateInitiator : replicateResponder, key], handshakeHash);
+}
+
+/** Lets nobody in who does not show `expected`, and so does not know the key. */
+export function guarded(handlers: PeerHandlers, expected: Uint8Array): PeerHandlers {
+  return {
+    ...handlers,
+    onOpen(handshake: Handshake): void {
+      if (!equals(handshake.capability, expected)) {
+        throw new ProtocolError("INVALID_CAPABILITY", "The peer does not know the key of the log");
+      }
+      handlers.onOpen(handshake);
+    },
+  };
 }

@@ -33,7 +33,7 @@ export interface Inquiry {
 /** How much may be asked of a peer at a time. */
 export interface WindowOptions {
   /** Least and most requests. */
-  readonly inFlightRange: readonly [min: number, max: number];
+  readonly inflightRange: readonly [min: number, max: number];
   /** The round trip to the peer in milliseconds, if the connection knows it. */
   readonly roundTripMs: (() => number | undefined) | undefined;
 }
@@ -89,7 +89,7 @@ export class InFlight implements Iterable<Inquiry> {
    * to go by, the former), and not more than what may come in a second.
    */
   limit(peers: number, maxBytesPerSecond: number): number {
-    const [min, max] = this.#options.inFlightRange;
+    const [min, max] = this.#options.inflightRange;
     const average = this.#averageBytes;
     const byBytes = average > 0 ? Math.floor(WINDOW_BYTES / average) : 0;
     const wanted = Math.max(min, Math.min(max, Math.max(this.#byRoundTrip(min, peers), byBytes)));

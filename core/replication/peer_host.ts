@@ -10,7 +10,7 @@ export interface PeerHost {
   /** The log. */
   readonly log: ReplicatedLog;
   /** Least and most requests on their way to one peer. */
-  readonly inFlightRange: readonly [min: number, max: number];
+  readonly inflightRange: readonly [min: number, max: number];
   /** Whether the log is being downloaded. */
   readonly isDownloading: boolean;
   /** Whether blocks are welcome that were not asked for. */

@@ -92,7 +92,7 @@ export class PeerMachine implements ReplicationPeer {
       ...{ invalidData: 0, invalidRequests: 0, hotswaps: 0 },
     };
     const roundTripMs = session.roundTripMs?.bind(session);
-    this.inFlight = new InFlight({ inFlightRange: host.inFlightRange, roundTripMs });
+    this.inFlight = new InFlight({ inflightRange: host.inflightRange, roundTripMs });
     this.#uploadRate = new RateLimit(clock, () => this.#pump());
     this.#downloadRate = new RateLimit(clock, () => host.onNews(this));
     this.sync = new PeerSync(log, {

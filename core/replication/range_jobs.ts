@@ -12,7 +12,7 @@ export interface RangeRequest {
   /** These blocks instead. */
   readonly blocks?: readonly number[] | undefined;
   /** Whether to fetch them in their order; by default each peer begins somewhere else. */
-  readonly isLinear?: boolean | undefined;
+  readonly linear?: boolean | undefined;
 }
 
 /** Blocks that are being fetched. */
@@ -40,7 +40,7 @@ export class RangeJob implements Range {
   /** The list, if it is one. */
   readonly blocks: readonly number[] | undefined;
   /** Whether the order matters. */
-  readonly isLinear: boolean;
+  readonly linear: boolean;
   /** By peer. */
   readonly cursors: Map<PeerMachine, RangeCursor> = new Map();
   /** Whether it is over. */
@@ -51,11 +51,11 @@ export class RangeJob implements Range {
   #result: boolean | undefined;
 
   constructor(request: RangeRequest, onDestroy: () => void) {
-    const { blocks, start = 0, end = Infinity, isLinear = false } = request;
+    const { blocks, start = 0, end = Infinity, linear = false } = request;
     this.blocks = blocks;
     this.#userStart = this.start = blocks ? 0 : start;
     this.end = blocks ? blocks.length : Math.max(start, end);
-    this.isLinear = isLinear;
+    this.linear = linear;
     this.#onDestroy = onDestroy;
   }
 
@@ -168,7 +168,7 @@ export class RangeJobs {
     for (const range of this.#ranges) {
       for (const cursor of range.cursors.values()) {
         cursor.idleAt = -1;
-        if (range.isLinear) cursor.at = -1;
+        if (range.linear) cursor.at = -1;
       }
     }
   }

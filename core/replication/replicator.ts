@@ -1,17 +1,15 @@
 /** One log and many peers: fetches from them what is wanted, gives them what they want, and tells what happens. */
-import { equals } from "../../encoding/bytes.ts";
-import { ConnectError, ProtocolError } from "../runtime/errors.ts";
+import { ConnectError } from "../runtime/errors.ts";
 import type { Timer } from "../runtime/runtime.ts";
 import type { Mux } from "../stream/mux.ts";
 import { type Attachment, Attachments } from "./attachments.ts";
-import { capability } from "./capability.ts";
+import { capability, guarded } from "./capability.ts";
 import type { ConflictProof } from "./conflict.ts";
 import { IN_FLIGHT_RANGE, LINGER_MS } from "./constants.ts";
 import { type BlockRequestOptions, Downloads } from "./downloads.ts";
 import { type Extension, type ExtensionOptions, Extensions } from "./extensions.ts";
-import type { Handshake } from "./messages.ts";
 import { News } from "./news.ts";
-import { PeerChannel, type PeerHandlers } from "./peer_channel.ts";
+import { PeerChannel } from "./peer_channel.ts";
 import type { PeerSession, ReplicationPeer } from "./peer.ts";
 import type { PeerHost } from "./peer_host.ts";
 import { PeerMachine } from "./peer_machine.ts";
@@ -68,7 +66,7 @@ export class Replicator {
       clock,
       open: (attachment) => this.#open(attachment),
     });
-    this.#peerHost = this.#makePeerHost(options.inFlightRange ?? IN_FLIGHT_RANGE);
+    this.#peerHost = this.#makePeerHost(options.inflightRange ?? IN_FLIGHT_RANGE);
     this.#downloads = this.#makeDownloads(options);
     this.#lingerTimer = clock.schedule(Infinity, () => this.#setActive(false));
     this.#unobserve = log.observe({
@@ -237,13 +235,13 @@ export class Replicator {
     });
   }
 
-  #makePeerHost(inFlightRange: readonly [min: number, max: number]): PeerHost {
+  #makePeerHost(inflightRange: readonly [min: number, max: number]): PeerHost {
     // deno-lint-ignore no-this-alias
     const replicator = this;
     const observer = this.#observer;
     return {
       log: this.#log,
-      inFlightRange,
+      inflightRange,
       get isDownloading() {
         return replicator.#isActive;
       },
@@ -368,7 +366,10 @@ export class Replicator {
   // The log
 
   #onLogUpgrade(ancestors: number, isContinued: boolean): void {
-    if (!isContinued) { for (const peer of this.#peers) peer.cut(ancestors); }
+    if (!isContinued) {
+      for (const peer of this.#peers) peer.cut(ancestors);
+      this.#refreshSyncs();
+    }
     this.#isLogChanged = true;
     this.#downloads.onUpgrade(isContinued);
     this.#schedule();
@@ -407,12 +408,13 @@ export class Replicator {
   /** Tells peers of news of the log. */
   #tell(): void {
     const news = this.#news.take();
-    // Blocks bring nodes, and with them the roots of those who are behind.
-    if (this.#isLogChanged || news.length > 0) this.#refreshSyncs();
-    this.#isLogChanged = false;
+    // Before the new length, so that a hypercore that takes the latest block along knows that it is here when it asks.
     for (const { start, end, isHeld } of news) {
       for (const peer of this.#peers) if (!this.#log.isFrozen) peer.announce(start, end, isHeld);
     }
+    // Blocks bring nodes, and with them the roots of those who are behind.
+    if (this.#isLogChanged || news.length > 0) this.#refreshSyncs();
+    this.#isLogChanged = false;
   }
 
   #tellChanges(): void {
@@ -434,17 +436,4 @@ export class Replicator {
       this.#observer.onRemoteContiguousLength?.(length);
     }
   }
-}
-
-/** Lets nobody in who does not know the key. */
-function guarded(handlers: PeerHandlers, expected: Uint8Array): PeerHandlers {
-  return {
-    ...handlers,
-    onOpen(handshake: Handshake): void {
-      if (!equals(handshake.capability, expected)) {
-        throw new ProtocolError("INVALID_CAPABILITY", "The peer does not know the key of the log");
-      }
-      handlers.onOpen(handshake);
-    },
-  };
 }

@@ -39,7 +39,7 @@ export interface ReplicatorOptions {
   /** Whether the latest block comes along when the log is brought up to date; false by default. */
   readonly allowLatestBlock?: boolean | undefined;
   /** Least and most requests on their way to one peer; 16 and 512 by default. */
-  readonly inFlightRange?: readonly [min: number, max: number] | undefined;
+  readonly inflightRange?: readonly [min: number, max: number] | undefined;
   /** Least and most milliseconds for which a log that is no longer in use is still asked for; 20 and 40 s by default. */
   readonly lingerMs?: readonly [min: number, max: number] | undefined;
   /** Is told what happens. */

@@ -248,7 +248,7 @@ export class Scheduler {
     const end = Math.min(range.end, peer.sync.usableLength);
     if (start >= end) return undefined;
     if (cursor.at < start || cursor.at >= end) {
-      const isFresh = cursor.at === -1 && !range.isLinear;
+      const isFresh = cursor.at === -1 && !range.linear;
       cursor.at = isFresh ? start + randomBelow(this.#random, end - start) : start;
     }
     const find = (from: number, to: number) => firstUnasked(this.#log, this.#host.blocks, peer, from, to);

@@ -58,6 +58,7 @@ export type ErrorCode =
   // a log cannot do that
   | "BLOCK_NOT_AVAILABLE"
   | "LOG_DAMAGED"
+  | "ROLLED_BACK"
   | "SESSION_CLOSED"
   | "SESSION_MOVED"
   | "SESSION_NOT_WRITABLE"

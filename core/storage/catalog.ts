@@ -7,7 +7,7 @@ import { fromHex, toHex } from "../../encoding/text.ts";
 import { uint } from "../../encoding/varint.ts";
 import { StorageError } from "../runtime/errors.ts";
 import { type Engine, KINDS } from "./engine.ts";
-import { DOOMED, LAST_LAYER, type Layer, Layers, LOG, newLayer, NO_LAYER } from "./layers.ts";
+import { type Layer, Layers, LOG, newLayer, NO_LAYER } from "./layers.ts";
 import { encodeNode, logAuth, logHead, logHints } from "./records.ts";
 import type { LogAddress } from "./storage.ts";
 import type { LogOperation, LogWriter } from "./write_batch.ts";
@@ -53,6 +53,28 @@ export class Catalog {
     return names.map((name) => fromHex(name.slice(LOG.length)));
   }
 
+  /** The numbers of all layers that a log, an overlay or a snapshot leads to. */
+  reachable(): Set<number> {
+    const engine = this.engine();
+    const idOf = (layer: number, name: string) => decodeExact(uint, engine.getNamed(layer, name)!);
+    const found = new Set([NO_LAYER]);
+    for (const name of engine.names(NO_LAYER, LOG)) {
+      const main = idOf(NO_LAYER, name);
+      found.add(main);
+      for (const overlay of engine.names(main, OVERLAY)) found.add(idOf(main, overlay));
+    }
+    const add = ({ id, children }: Layer) => {
+      found.add(id);
+      for (const child of children) add(child);
+    };
+    for (const { main, overlays } of this.#families.values()) {
+      for (const layer of [main, ...overlays.values()]) {
+        add(layer);
+      }
+    }
+    return found;
+  }
+
   /** The layer of a log or overlay; undefined if there is none. */
   find({ discoveryKey, overlayName }: LogAddress): Layer | undefined {
     this.engine();
@@ -84,35 +106,36 @@ export class Catalog {
     return layers.map(({ id }) => id);
   }
 
-  /** The layers that hold something and that nothing refers to. @throws {StorageError} `STORE_CORRUPT` if that cannot be told. */
-  orphans(): number[] {
-    const engine = this.engine();
-    const known = new Set<number>();
-    const add = (layer: Layer) => {
-      known.add(layer.id);
-      for (const child of layer.children) add(child);
-    };
-    for (const key of this.list()) {
-      const { main, overlays } = this.#family(toHex(key))!;
-      for (const layer of [main, ...overlays.values()]) add(layer);
-    }
-    const last = engine.getNamed(NO_LAYER, LAST_LAYER);
-    const orphans: number[] = [];
-    for (let id = NO_LAYER + 1; id <= (last === undefined ? 0 : decodeExact(uint, last)); id++) {
-      if (known.has(id) || !this.#isInUse(id)) continue;
-      if (engine.getNamed(NO_LAYER, DOOMED + id) === undefined) orphans.push(id);
-    }
-    return orphans;
-  }
-
   /** The keys of logs whose entry here is lost, by the numbers of their layers. @throws {StorageError} `STORE_CORRUPT`. */
   lostLogs(): Map<number, Uint8Array> {
     const keys = new Map<number, Uint8Array>();
-    for (const id of this.orphans()) {
+    for (const id of this.#orphans()) {
       const auth = this.#engine.getNamed(id, "auth");
       if (auth !== undefined) keys.set(id, decodeExact(logAuth, auth).key);
     }
     return keys;
+  }
+
+  /**
+   * The numbers of layers that nothing leads to and that nobody can miss: where the store is damaged, a log may be in a layer that
+   * nothing leads to, and what is in a layer may be of another one.
+   */
+  waste(): number[] {
+    return this.#orphans().filter((id) => {
+      try {
+        for (const name of this.#engine.names(id, "")) this.#engine.getNamed(id, name);
+        for (const kind of KINDS) this.#engine.scan(id, kind, 0, Infinity, 1);
+        return this.#engine.getNamed(id, "auth") === undefined;
+      } catch (error) {
+        if (error instanceof StorageError && error.code === "STORE_CORRUPT") return false;
+        throw error;
+      }
+    });
+  }
+
+  #orphans(): number[] {
+    const reachable = this.reachable();
+    return this.#engine.layersWith().filter((id) => !reachable.has(id));
   }
 
   /** Makes a layer the log of a discovery key, if there is none. */
@@ -120,15 +143,6 @@ export class Catalog {
     const name = LOG + toHex(discoveryKey);
     if (this.#engine.getNamed(NO_LAYER, name) !== undefined) return;
     this.#engine.putNamed(NO_LAYER, name, encode(uint, id));
-  }
-
-  /** Whether a layer holds something, all of which is its own. @throws {StorageError} `STORE_CORRUPT` if that is not certain. */
-  #isInUse(id: number): boolean {
-    const engine = this.#engine;
-    const names = engine.names(id, "");
-    for (const name of names) engine.getNamed(id, name);
-    const hasValues = KINDS.map((kind) => engine.scan(id, kind, 0, Infinity, 1).length > 0);
-    return names.length > 0 || hasValues.includes(true);
   }
 
   #family(key: string): Family | undefined {

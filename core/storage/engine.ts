@@ -46,8 +46,8 @@ export interface Engine {
   getNamed(layer: number, name: string): Uint8Array | undefined;
   /** Puts the value of a name, or takes it away. */
   putNamed(layer: number, name: string, value: Uint8Array | undefined): void;
-  /** The numbers of the layers that have, or have had, values of `kind`. */
-  layersWith(kind: Kind): number[];
+  /** The numbers of the layers that have, or have had, values of `kind`; by default those that have anything, names included. */
+  layersWith(kind?: Kind): number[];
   /** All names that begin with `prefix`. */
   names(layer: number, prefix: string): string[];
   /** Deletes a part of the layer, in a transaction of its own; true if nothing is left of it. */

@@ -157,7 +157,7 @@ export class JournaledEngine implements Engine {
     this.#below.putNamed(layer, name, value);
   }
 
-  layersWith(kind: Kind): number[] {
+  layersWith(kind?: Kind): number[] {
     return this.#below.layersWith(kind);
   }
 

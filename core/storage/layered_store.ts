@@ -86,16 +86,14 @@ export class LayeredStore implements Store {
     let removed: readonly number[] = [];
     this.#transact(() => removed = this.#catalog.remove(discoveryKey));
     if (removed.length === 0) return 0;
-    for (const id of removed) {
-      while (!this.#catalog.engine().purge(id)) await this.#engine.rest();
-      this.#forget(id);
-    }
+    for (const id of removed) await this.#purgeSlowly(id);
     await this.#shrink();
     return Math.max(0, before - this.size().bytes);
   }
 
   /**
-   * Gives all room that holds nothing back to the medium, in small steps between which other work goes on.
+   * Deletes what no log leads to any more, unless it looks like a log or is damaged, and gives all room that holds nothing back to
+   * the medium, in small steps between which other work goes on.
    *
    * @returns by how many bytes the store has shrunk.
    * @throws {StorageError} as every store.
@@ -103,27 +101,14 @@ export class LayeredStore implements Store {
   async shrink(): Promise<number> {
     this.#checkWritable();
     const before = this.size().bytes;
+    for (const id of this.#catalog.waste()) await this.#purgeSlowly(id);
     await this.#shrink();
     return Math.max(0, before - this.size().bytes);
   }
 
-  /**
-   * Deletes what belongs to no log: what a program left behind that died while it removed one, or that a damaged entry is about.
-   *
-   * @returns how many such parts there were.
-   * @throws {StorageError} as every store; `STORE_CORRUPT` if it cannot be told what belongs to a log, and then nothing is deleted.
-   */
-  async sweep(): Promise<number> {
-    this.#checkWritable();
-    const orphans = this.#catalog.orphans();
-    this.#transact(() => {
-      for (const id of orphans) this.#engine.putNamed(NO_LAYER, DOOMED + id, new Uint8Array(0));
-    });
-    for (const id of orphans) {
-      while (!this.#catalog.engine().purge(id)) await this.#engine.rest();
-      this.#forget(id);
-    }
-    return orphans.length;
+  async #purgeSlowly(id: number): Promise<void> {
+    while (!this.#catalog.engine().purge(id)) await this.#engine.rest();
+    this.#forget(id);
   }
 
   /**

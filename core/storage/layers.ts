@@ -11,8 +11,6 @@ import { MAX_BLOCK_INDEX } from "./storage.ts";
 export const NO_LAYER = 0;
 /** Before the names of layers that nobody needs any more. */
 export const DOOMED = "doomed:";
-/** The name of the number of the last layer that was made. */
-export const LAST_LAYER = "lastLayer";
 /** Before the discovery keys of logs, whose layers these names have. */
 export const LOG = "log:";
 /** Before the names of user data. */
@@ -86,9 +84,9 @@ export class Layers {
 
   /** The number of a layer that was never used. */
   allocate(): number {
-    const last = this.#engine.getNamed(NO_LAYER, LAST_LAYER);
+    const last = this.#engine.getNamed(NO_LAYER, "lastLayer");
     const id = last === undefined ? 1 : decodeExact(uint, last) + 1;
-    this.#engine.putNamed(NO_LAYER, LAST_LAYER, encode(uint, id));
+    this.#engine.putNamed(NO_LAYER, "lastLayer", encode(uint, id));
     return id;
   }
 

@@ -87,8 +87,9 @@ export class MemoryEngine implements Engine {
     this.#set(this.#layer(layer).named, name, value?.slice());
   }
 
-  layersWith(kind: Kind): number[] {
-    return [...this.#layers].filter(([, values]) => values[kind].size > 0).map(([layer]) => layer);
+  layersWith(kind?: Kind): number[] {
+    const layers = [...this.#layers].filter(([, values]) => kind === undefined || values[kind].size > 0);
+    return layers.map(([layer]) => layer);
   }
 
   names(layer: number, prefix: string): string[] {

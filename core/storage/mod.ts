@@ -32,6 +32,7 @@ export {
 export { openSqliteStore, SqliteStore, type SqliteStoreOptions } from "./sqlite.ts";
 export {
   type Durability,
+  GROUP_KEY,
   type LogAddress,
   type LogAuth,
   type LogHead,
@@ -39,6 +40,7 @@ export {
   type LogReader,
   type LogSnapshot,
   type LogStorage,
+  MARKS_KEY,
   MAX_BLOCK_INDEX,
   MAX_NAME_LENGTH,
   MAX_VALUE_BYTES,

@@ -46,6 +46,7 @@ export class SqliteEngine implements Engine {
   readonly #segmentsBetween: SqliteStatement;
   readonly #anySegment: SqliteStatement;
   readonly #layersWith: SqliteStatement;
+  readonly #layers: SqliteStatement;
   readonly #deleteSegment: SqliteStatement;
   /** Segments that were used, by layer, kind and upper bits. */
   readonly #segments = new Map<number, Record<Kind, Map<number, Segment>>>();
@@ -84,6 +85,7 @@ export class SqliteEngine implements Engine {
     );
     this.#anySegment = database.prepare("SELECT id, kind FROM segment WHERE layer = ? LIMIT 1");
     this.#layersWith = database.prepare("SELECT DISTINCT layer FROM segment WHERE kind = ?");
+    this.#layers = database.prepare("SELECT layer FROM segment UNION SELECT layer FROM named");
     this.#deleteSegment = database.prepare("DELETE FROM segment WHERE id = ?");
   }
 
@@ -184,10 +186,10 @@ export class SqliteEngine implements Engine {
     });
   }
 
-  layersWith(kind: Kind): number[] {
+  layersWith(kind?: Kind): number[] {
     return this.#do("READ_FAILED", () => {
-      const rows = this.#layersWith.iterate(kind) as Iterable<{ layer: number }>;
-      return [...rows].map(({ layer }) => layer);
+      const rows = kind === undefined ? this.#layers.iterate() : this.#layersWith.iterate(kind);
+      return [...rows as Iterable<{ layer: number }>].map(({ layer }) => layer);
     });
   }
 

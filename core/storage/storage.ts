@@ -32,6 +32,11 @@ export const MAX_NAME_LENGTH = 1024;
 /** The record of a store that holds the 32 bytes from which the key pairs of its named logs are derived. */
 export const PRIMARY_KEY_RECORD = "primaryKey";
 
+/** The user data of a log that holds the topic of its group, 32 bytes. */
+export const GROUP_KEY = "hypha/group";
+/** What the names of user data begin with that hold marks, as pages of a bitfield do, whose number follows. */
+export const MARKS_KEY = "hypha/marks/";
+
 /** What a log is known and written by; it changes seldom. */
 export interface LogAuth {
   /** The key of the log, which is not its discovery key. */

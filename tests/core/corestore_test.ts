@@ -5,6 +5,7 @@ import { childNamespace, namedKeyPair, ROOT_NAMESPACE } from "../../core/coresto
 import { createManifest, defaultManifest, manifestKey } from "../../core/log/manifest.ts";
 import { VirtualClock } from "../../core/runtime/virtual.ts";
 import { MemoryStore } from "../../core/storage/mod.ts";
+import { formatKey } from "../../encoding/keys.ts";
 import { hex, readVectors, seed, unhex, utf8, wasm } from "../crypto/support.ts";
 import { test } from "../harness.ts";
 import { newRuntime, newStore, replicate } from "./support.ts";
@@ -196,6 +197,13 @@ test("who does not say which log is told so", async () => {
   await assert.rejects(store.get({}), TypeError);
   await assert.rejects(store.get("too short"), TypeError);
   await assert.rejects(store.get({ discoveryKey: seed(1) }), { code: "STORE_UNKNOWN" });
+  await assert.rejects(store.get({ discoveryKey: "too short" }), TypeError);
+  const log = await store.get({ name: "a" });
+  await log.append("1");
+  const { discoveryKey } = log;
+  for (const which of [discoveryKey, formatKey(discoveryKey), hex(discoveryKey)]) {
+    assert.deepEqual((await store.get({ discoveryKey: which })).key, log.key);
+  }
   await store.close();
 });
 

@@ -1,8 +1,7 @@
 /** Sessions of a log: reading, writing, snapshots, branches, encryption, events. */
 import assert from "node:assert/strict";
 import { Hypercore } from "../../core/hypercore.ts";
-import { from } from "../../encoding/from.ts";
-import { MemoryStore } from "../../core/storage/mod.ts";
+import { MemoryStore, type StoredBlock } from "../../core/storage/mod.ts";
 import { seed, utf8 } from "../crypto/support.ts";
 import { test } from "../harness.ts";
 import { newRuntime, replicate } from "./support.ts";
@@ -252,13 +251,20 @@ test("applications talk along with a log, and see how far their peers are", asyn
   const writer = await open();
   await writer.append(["a", "b"]);
   const reader = await open({ key: writer.key });
-  const codec = from("utf-8");
-  const heard = new Promise((resolve) => writer.registerExtension("chat", { codec, onMessage: resolve }));
-  const chat = reader.registerExtension("chat", { codec });
+  const encoding = "utf-8";
+  const heard = new Promise((resolve) =>
+    writer.registerExtension<string>("chat", { encoding, onmessage: resolve })
+  );
+  const chat = reader.registerExtension<string>("chat", { encoding });
+  const bytes = new Promise((resolve) =>
+    writer.registerExtension("bytes", { onmessage: (m) => resolve(m.slice()) })
+  );
   const cutLink = await replicate(writer, reader);
   await reader.get(0);
   chat.broadcast("hello");
   assert.equal(await heard, "hello");
+  reader.registerExtension("bytes", {}).broadcast(utf8("as they are"));
+  assert.deepEqual(await bytes, utf8("as they are"));
   const { have, want, total, peers } = reader.syncState();
   assert.deepEqual([have, want, total, peers.length], [1, 1, 2, 1]);
   await Promise.all([writer.close(), reader.close()]);
@@ -292,4 +298,30 @@ test("a proof from the start is checked by itself", async () => {
   const forged = { ...proof, upgrade: { ...proof.upgrade!, length: 2 } };
   assert.throws(() => stranger.verifyFullyRemote(forged), { name: "ProtocolError" });
   await Promise.all([writer.close(), stranger.close()]);
+});
+
+test("what comes from peers in order is read as it comes, and the store is not asked for what it has not yet", async () => {
+  const writer = await open();
+  const lines = Array.from({ length: 5000 }, (_, i) => `line ${i}`);
+  await writer.append(lines);
+  const store = new MemoryStore();
+  const emptyReads: number[] = [];
+  const plain = store.open.bind(store);
+  store.open = (discoveryKey) => {
+    const log = plain(discoveryKey);
+    const blocks = log.blocks.bind(log);
+    log.blocks = (start, end, maxBytes) => {
+      const found = blocks(start, end, maxBytes) as readonly StoredBlock[];
+      if (found.length === 0) emptyReads.push(start);
+      return found;
+    };
+    return log;
+  };
+  const reader = await Hypercore.open<string>(store, { key: writer.key, runtime: newRuntime(), ...text });
+  const cut = await replicate(writer, reader);
+  await reader.update();
+  assert.deepEqual(await collect(reader.createReadStream()), lines);
+  assert.equal(emptyReads.length, 0);
+  cut();
+  await Promise.all([writer.close(), reader.close()]);
 });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { Hypercore } from "../../core/hypercore.ts";
 import { FaultyStore, MemoryStore } from "../../core/storage/mod.ts";
-import { MARKS_KEY } from "../../core/log/marks.ts";
+import { MARKS_KEY } from "../../core/storage/storage.ts";
 import { test } from "../harness.ts";
 import { newRuntime, storeTest } from "./support.ts";
 
@@ -80,6 +80,30 @@ test("marks reach over pages, end with the log, and are as large as what they sa
   await core.close();
 });
 
+storeTest("what streams read is marked", async (newStore) => {
+  const logs = await newStore();
+  const core = await logs.get<string>({ name: "m", ...text });
+  const length = 60; // more than are read at once
+  await core.append(Array.from({ length }, (_, i) => String(i % 10)));
+  await core.startMarking();
+  for await (const _ of core.createReadStream({ start: 1, end: 20 }));
+  for await (const _ of core.createReadStream({ start: 20, end: 40, reverse: true }));
+  for await (const _ of core.createByteStream({ byteOffset: 40, byteLength: 19 }));
+  assert.deepEqual(await core.sweep(), { blocks: 2 });
+  assert.deepEqual([await core.has(0), await core.has(1, 59), await core.has(59)], [false, true, false]);
+});
+
+storeTest("what is appended while others are dropped stays", async (newStore) => {
+  const logs = await newStore();
+  const core = await logs.get<string>({ name: "m", ...text });
+  await core.append(["0", "1", "2", "3"]);
+  await core.markBlock(1);
+  await core.markBlock(3);
+  const [swept] = await Promise.all([core.sweep(), core.append("4")]);
+  assert.deepEqual(swept, { blocks: 2 });
+  assert.deepEqual(await held(core), [false, true, false, true, true]);
+});
+
 storeTest("blocks of branches and in atoms are not marked", async (newStore) => {
   const logs = await newStore();
   const core = await logs.get<string>({ name: "m", ...text });
@@ -113,6 +137,17 @@ test("marks that could not be written are told of, and not forgotten", async () 
   isFull = true;
   await assert.rejects(core.markBlock(1), { code: "DISK_FULL" });
   isFull = false;
+  assert.deepEqual(await core.sweep(), { blocks: 1 });
+  await core.close();
+});
+
+test("marks that make no sense are told of, and can be begun anew", async () => {
+  const core = await Hypercore.open(new MemoryStore(), { runtime: newRuntime() });
+  await core.append(["0", "1"]);
+  await core.setUserData(MARKS_KEY + "x", "1");
+  await assert.rejects(core.sweep(), { code: "STORE_CORRUPT" });
+  await core.startMarking();
+  await core.get(0);
   assert.deepEqual(await core.sweep(), { blocks: 1 });
   await core.close();
 });

@@ -104,6 +104,65 @@ storeTest("appends, reads and streams that are under way go on in the other log"
   assert.deepEqual(await changed, ["f", "g"]);
 });
 
+storeTest("a stream of bytes goes on in the other log", async (newStore) => {
+  const store = await newStore();
+  const { two, view } = await logs(store, ["a", "b", "c", "d", "e", "f", "g"]);
+  const bytes = view.createByteStream({ byteLength: 7 });
+  const read = async () => new TextDecoder().decode((await bytes.next()).value as Uint8Array);
+  let blocks = await read();
+  await view.moveTo(two);
+  while (blocks.length < 7) blocks += await read();
+  assert.equal(blocks, "abcdefg");
+});
+
+storeTest("branches that are moved to each other at once change places", async (newStore) => {
+  const store = await newStore();
+  const { one, two, view } = await logs(store, ["x"]);
+  const other = await two.session({ name: "other" });
+  await Promise.all([view.moveTo(other), other.moveTo(view)]);
+  assert.deepEqual([view.key, await all(view)], [two.key, "x"]);
+  assert.deepEqual([other.key, await all(other)], [one.key, "abcde"]);
+});
+
+storeTest("a log that its session leaves while a branch is moved to it is not moved to", async (newStore) => {
+  const store = await newStore();
+  const { one, two, view } = await logs(store, ["a", "x"]);
+  const moving = view.moveTo(two);
+  const closing = two.close();
+  await assert.rejects(moving, { code: "SESSION_CLOSED" });
+  await closing;
+  assert.deepEqual([view.key, await all(view)], [one.key, "abcde"]);
+  await view.append("f");
+});
+
+storeTest("weak sessions move along, and close with the last session of the other log", async (newStore) => {
+  const store = await newStore();
+  const { one, two, view } = await logs(store, ["x", "y"]);
+  const weak = await view.session({ weak: true });
+  const left = await one.session({ weak: true });
+  await one.close();
+  await view.moveTo(two);
+  assert.deepEqual([weak.closed, weak.key, await all(weak)], [false, two.key, "xy"]);
+  assert.equal(left.closed, true);
+  await two.close();
+  assert.equal(weak.closed, false);
+  await view.close();
+  assert.equal(weak.closed, true);
+});
+
+storeTest("what is moved marks no more", async (newStore) => {
+  const store = await newStore();
+  const { one, two } = await logs(store, ["x", "y"]);
+  await one.startMarking();
+  const view = await one.session({ name: "marking" });
+  await view.get(1);
+  await view.moveTo(two);
+  assert.equal(await view.get(0), "x");
+  assert.deepEqual(await one.sweep(), { blocks: 2 });
+  assert.equal(await one.has(1), true);
+  await assert.rejects(two.sweep(), TypeError, "nothing of it was marked");
+});
+
 storeTest("what is asked of peers is asked of those of the other log", async (newStore) => {
   const writer = await newStore();
   const reader = await newStore();
@@ -116,11 +175,11 @@ storeTest("what is asked of peers is asked of those of the other log", async (ne
   const range = view.download({ start: 0, end: 2 });
   const heard: string[] = [];
   view.on("peer-add", () => heard.push("peer-add"));
-  const extension = view.registerExtension("hello", { codec, onMessage: (m) => heard.push(m) });
+  const extension = view.registerExtension("hello", { encoding: codec, onmessage: (m) => heard.push(m) });
   await view.moveTo(copy);
   const cut = await replicate(writer, reader);
   assert.deepEqual([await waiting, await range.done()], ["b", true]);
-  const theirs = source.registerExtension("hello", { codec });
+  const theirs = source.registerExtension("hello", { encoding: codec });
   theirs.broadcast("hi");
   await copy.update();
   while (heard.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));

@@ -38,6 +38,7 @@ class Remote {
       view,
       decodeStored: (index) => index,
       get: (index) => Promise.resolve(index),
+      update: () => Promise.resolve(false),
       changed: () => Promise.reject(new Error("it does not change")),
       prefetch: (start, end) => {
         this.asked.push([start, end]);

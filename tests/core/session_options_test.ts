@@ -263,3 +263,60 @@ storeTest("a stream may end before what is not at hand, or give up waiting for i
   assert.deepEqual(await collect(core.createReadStream({ wait: false, reverse: true })), ["2"]);
   await assert.rejects(collect(core.createReadStream({ timeoutMs: 5 })), { code: "REQUEST_TIMEOUT" });
 });
+
+storeTest("a stream begins with what peers have, if they are there or being looked for", async (newStore) => {
+  const [left, right] = [await newStore(), await newStore()];
+  const log = await left.get<string>({ name: "a", ...text });
+  await log.append(["0", "1", "2"]);
+  const copy = await right.get<string>({ key: log.key, ...text });
+  const found = right.findingPeers();
+  assert.deepEqual(await collect(copy.createReadStream({ wait: false })), []);
+  assert.deepEqual(await collect(copy.createReadStream({ timeoutMs: 5 })), [], "what is here can be read");
+  const reading = Promise.all([
+    collect(copy.createReadStream()),
+    collect(copy.createReadStream({ reverse: true, start: 1 })),
+    collect(copy.createByteStream({ byteOffset: 1 })),
+  ]);
+  const cut = await replicate(left, right);
+  found();
+  assert.deepEqual(await reading, [["0", "1", "2"], ["2", "1"], [utf8("1"), utf8("2")]]);
+  cut();
+  const waiting = collect(copy.createReadStream({ signal: AbortSignal.abort(new Error("enough")) }));
+  await assert.rejects(waiting, /enough/);
+});
+
+storeTest(
+  "of a branch as much is signed as it has in common with the log, however both change",
+  async (newStore) => {
+    const store = await newStore();
+    const core = await store.get<string>({ name: "a", ...text });
+    const draft = await core.session({ name: "draft" });
+    const lengths = async () => {
+      for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      return [draft.length, draft.signedLength];
+    };
+    assert.deepEqual(await lengths(), [0, 0]);
+    await core.append(["0", "1", "2"]);
+    await draft.append(["0", "1"]);
+    assert.deepEqual(await lengths(), [2, 2], "the same blocks, wherever they come from");
+    await draft.append(["x", "y"]);
+    assert.deepEqual(await lengths(), [4, 2]);
+    await core.append(Array.from({ length: 50 }, (_, i) => `${i}`));
+    assert.deepEqual(await lengths(), [4, 2]);
+    await draft.truncate(2);
+    await draft.append(["2", "0", "1", "z"]);
+    assert.deepEqual(await lengths(), [6, 5]);
+    await core.truncate(1);
+    assert.deepEqual(await lengths(), [6, 1]);
+    await core.append(["1", "2"]);
+    assert.deepEqual(await lengths(), [6, 3]);
+    await draft.close();
+    const again = await core.session({ name: "draft" });
+    assert.deepEqual([again.length, again.signedLength], [6, 3], "as soon as it is open");
+    const checkout = await again.session({ checkout: 2 });
+    assert.equal(checkout.signedLength, 2);
+    await again.truncate(1);
+    assert.deepEqual([again.signedLength, checkout.length, checkout.signedLength], [1, 2, 1]);
+  },
+);

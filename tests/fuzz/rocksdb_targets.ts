@@ -23,6 +23,7 @@ import {
 import {
   decodeAuth,
   decodeDependency,
+  decodeGroup,
   decodeHead,
   decodeHints,
   decodeLogPointers,
@@ -146,6 +147,7 @@ export const targets: readonly FuzzTarget[] = [
   value("decodeLogPointers", valuesOf(1), decodeLogPointers),
   value("decodeAuth", valuesOf(3, 0), decodeAuth),
   value("decodeSessions", valuesOf(3, 1), decodeSessions),
+  value("decodeGroup", [Uint8Array.of(1, ...new Uint8Array(32).fill(5)), Uint8Array.of(0)], decodeGroup),
   value("decodeHead", valuesOf(4, 0), decodeHead),
   value("decodeDependency", valuesOf(4, 1), decodeDependency),
   value("decodeHints", valuesOf(4, 2), decodeHints),

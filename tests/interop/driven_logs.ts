@@ -32,6 +32,18 @@ export interface LogSettings {
   readonly legacy?: boolean;
   /** Whether blocks are taken that nobody asked for. */
   readonly allowPush?: boolean;
+  /** Whether nothing is asked for. */
+  readonly pushOnly?: boolean;
+  /** Whether it is brought up to date by itself. */
+  readonly eagerUpgrade?: boolean;
+  /** Whether the latest block comes along with that. */
+  readonly allowLatestBlock?: boolean;
+  /** Whether it follows a writer who cuts it. */
+  readonly allowFork?: boolean;
+  /** Fewest and most requests to a peer at a time. */
+  readonly inflightRange?: readonly [min: number, max: number];
+  /** For how long it stays open to peers when nobody uses it, in milliseconds. */
+  readonly notDownloadingLinger?: number | undefined;
   /** The key of a log that is read. */
   readonly key?: string;
   readonly encryptionKey?: string;

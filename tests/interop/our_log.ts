@@ -57,7 +57,7 @@ class Talk {
 
   constructor(log: Hypercore, name: string, onMessage = (text: string) => this.#hear(text)) {
     this.#log = log;
-    this.#extension = log.registerExtension(name, { codec: raw.string, onMessage });
+    this.#extension = log.registerExtension(name, { encoding: raw.string, onmessage: onMessage });
   }
 
   #hear(text: string): void {
@@ -180,8 +180,8 @@ export class OurLog implements DrivenLog {
     return await this.info();
   }
 
-  async download({ linear, ...range }: DownloadRange): Promise<LogInfo> {
-    const download = this.core.download({ ...range, isLinear: linear });
+  async download(range: DownloadRange): Promise<LogInfo> {
+    const download = this.core.download(range);
     await within("download", download.done()).catch((error) => {
       throw new Error(`${error.message}; ${this.state()}`);
     });

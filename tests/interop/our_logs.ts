@@ -71,9 +71,10 @@ export class OurPeer implements DrivenPeer {
   }
 
   async open(settings: LogSettings): Promise<OurLog> {
-    const { manifest, seed, encryptionKey, isBlockKey, compat, legacy, allowPush, key } = settings;
+    const { manifest, seed, encryptionKey, isBlockKey, directory: _, notDownloadingLinger, ...rest } =
+      settings;
     const core = await Hypercore.open(await this.newStore(), {
-      ...{ compat, legacy, allowPush, key, runtime },
+      ...{ ...rest, notDownloadingLingerMs: notDownloadingLinger, runtime },
       manifest: manifest && manifestOf(manifest),
       keyPair: seed === undefined ? undefined : keyPair(seed),
       encryption: encryptionKey === undefined ? undefined : { key: fromHex(encryptionKey), isBlockKey },

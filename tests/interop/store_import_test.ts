@@ -46,6 +46,24 @@ function verdicts({ logs, records }: CopyReport): string[] {
   return [...new Set([...logs, ...records].map(({ verdict }) => verdict))];
 }
 
+test("groups and marks of a corestore 7 come along", async () => {
+  await withCorestore("7-marked", async (path, facts) => {
+    await using source = await openV11Store(path);
+    await checkFacts(crypto, source, facts);
+    const target = new MemoryStore();
+    assert.deepEqual(verdicts(await copyStore(source, target, { crypto })), ["copied"]);
+    await using logs = await Corestore.open(target);
+    const core = await logs.get({ name: "marked" });
+    assert.deepEqual(core.group, new Uint8Array(32).fill(9));
+    const listed = [];
+    for await (const key of logs.notifyGroup(core.group!).updates()) listed.push(key);
+    assert.deepEqual(listed, [core.key]);
+    assert.deepEqual(await core.sweep(), { blocks: 33_000 - 5 });
+    for (const index of [0, 5, 32_767, 32_768, 32_999]) assert.ok(await core.has(index), `block ${index}`);
+    assert.equal((await logs.get({ name: "plain" })).group, undefined);
+  });
+});
+
 for (const scenario of ["7-log", "7-tables", "7-compacted"]) {
   test(`a corestore 7 is imported as it is: ${scenario}`, async () => {
     await withCorestore(scenario, async (path, facts, folder) => {

@@ -149,7 +149,7 @@ testStores("a log that is cut is another fork, and forgets what came behind", as
   await log.truncate(7, 1);
   await log.append([utf8("other")]);
   assert.deepEqual(changes, [
-    { ancestors: 7, oldLength: 20, oldFork: 0 },
+    { ancestors: 7, oldLength: 20, oldFork: 0, isProven: false },
     { ancestors: 7, oldLength: 7, oldFork: 1 },
   ]);
   for (const opened of [log, await world.open(store)]) {
@@ -223,7 +223,7 @@ testStores(
     assert.equal(reader.length, 100);
     assert.deepEqual(news, []);
     await world.settle(reader);
-    assert.deepEqual(news.splice(0), [{ ancestors: 0, oldLength: 0, oldFork: 0 }]);
+    assert.deepEqual(news.splice(0), [{ ancestors: 0, oldLength: 0, oldFork: 0, isProven: true }]);
     await fetch(source, reader, [50, 51, 3]);
     await world.settle(reader);
     const told = (news as unknown as [number, number, boolean][]).map(([start, end]) => end - start);

@@ -52,7 +52,7 @@ class Crowd {
       await log.truncate(1 + random.below(log.tree.length - 1));
     } else if (kind < 8 && log.tree.length > 0) {
       const start = random.below(log.tree.length);
-      const range = a.replicator.requestRange({ start, end: start + 20, isLinear: random.chance(1, 2) });
+      const range = a.replicator.requestRange({ start, end: start + 20, linear: random.chance(1, 2) });
       if (random.chance(1, 3)) range.destroy();
     } else if (kind === 8 && a !== nodes[0] && a.log.tree.length > 0) {
       const start = random.below(a.log.tree.length);

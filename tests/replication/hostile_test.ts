@@ -324,7 +324,7 @@ test("hostile: a peer that answers in another order is not blamed, and everythin
   await world.run();
   stranger.sync({ length: 500 });
   stranger.say("range", { isDrop: false, start: 0, length: 500 });
-  const range = reader.replicator.requestRange({ start: 0, end: 500, isLinear: true });
+  const range = reader.replicator.requestRange({ start: 0, end: 500, linear: true });
   let rounds = 0;
   for (let isOver = false; !isOver; rounds++) {
     void range.done().then(() => isOver = true);

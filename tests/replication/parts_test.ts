@@ -55,14 +55,14 @@ function inquiryOf(id: number): Inquiry {
 
 test("the window follows the round trip, the size of blocks, and the rate", () => {
   let rttMs: number | undefined = 20;
-  const known = new InFlight({ inFlightRange: [16, 512], roundTripMs: () => rttMs! });
+  const known = new InFlight({ inflightRange: [16, 512], roundTripMs: () => rttMs! });
   assert.equal(known.limit(1, Infinity), 16);
   rttMs = 200;
   assert.equal(known.limit(1, Infinity), 64);
   assert.equal(known.limit(4, Infinity), 32);
   rttMs = 10_000;
   assert.equal(known.limit(1, Infinity), 512);
-  const unknown = new InFlight({ inFlightRange: [16, 512], roundTripMs: undefined });
+  const unknown = new InFlight({ inflightRange: [16, 512], roundTripMs: undefined });
   assert.equal(unknown.limit(3, Infinity), 48);
   unknown.measure(100);
   assert.equal(unknown.limit(3, Infinity), 512);
@@ -73,7 +73,7 @@ test("the window follows the round trip, the size of blocks, and the rate", () =
 });
 
 test("ids of requests are never used twice", () => {
-  const inFlight = new InFlight({ inFlightRange: [16, 512], roundTripMs: undefined });
+  const inFlight = new InFlight({ inflightRange: [16, 512], roundTripMs: undefined });
   const ids = Array.from({ length: 5 }, () => {
     const inquiry = inquiryOf(inFlight.takeId());
     inFlight.add(inquiry);

@@ -103,15 +103,15 @@ test("extension: messages go to one peer or to all, by name", async () => {
     world.connect(writer, readers[i]!);
     for (const name of ["greet", "count"]) {
       replicator.registerExtension(name, {
-        codec: string,
-        onMessage: (text) => void heard.push(`${i} ${name} ${text}`),
+        encoding: string,
+        onmessage: (text) => void heard.push(`${i} ${name} ${text}`),
       });
     }
   }
   const [greet, count] = ["greet", "count"].map((name) =>
-    writer.replicator.registerExtension(name, { codec: string })
+    writer.replicator.registerExtension(name, { encoding: string })
   );
-  writer.replicator.registerExtension("unknown to others", { codec: string }).broadcast("?");
+  writer.replicator.registerExtension("unknown to others", { encoding: string }).broadcast("?");
   await world.run();
   greet!.broadcast("hello");
   greet!.broadcast("again");
@@ -130,9 +130,9 @@ test("extension: messages go to one peer or to all, by name", async () => {
 
 test("extension: a name is taken once, and given back", () => {
   const { replicator } = new World().writer();
-  const one = replicator.registerExtension("a", { codec: string });
-  assert.throws(() => replicator.registerExtension("a", { codec: string }), TypeError);
+  const one = replicator.registerExtension("a", { encoding: string });
+  assert.throws(() => replicator.registerExtension("a", { encoding: string }), TypeError);
   one.destroy();
-  replicator.registerExtension("a", { codec: string });
-  assert.throws(() => replicator.registerExtension("", { codec: string }), RangeError);
+  replicator.registerExtension("a", { encoding: string });
+  assert.throws(() => replicator.registerExtension("", { encoding: string }), RangeError);
 });

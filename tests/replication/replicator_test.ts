@@ -58,7 +58,7 @@ test("replicator: a linear range comes in its order", async () => {
   const reader = world.reader(writer, { observer });
   world.connect(writer, reader);
   await world.until(reader.replicator.requestUpgrade());
-  await world.until(reader.replicator.requestRange({ start: 5, end: 400, isLinear: true }).done());
+  await world.until(reader.replicator.requestRange({ start: 5, end: 400, linear: true }).done());
   assert.deepEqual(order, Array.from({ length: 395 }, (_, i) => 5 + i));
 });
 

@@ -24,6 +24,7 @@ import {
   WriteBatch,
 } from "../../core/storage/mod.ts";
 import { bytes, head, key, node } from "../../core/storage/testing_basics.ts";
+import { toHex } from "../../encoding/text.ts";
 import { test } from "../harness.ts";
 import { killAndCheck } from "./kill.ts";
 import { childCommand, SqliteChild } from "./sqlite_process.ts";
@@ -319,3 +320,42 @@ test("a store needs to read and write its file, and nothing prompts for more", a
     );
   });
 }, { skip: isDeno ? undefined : "permissions are Deno's" });
+
+test("what no log leads to is removed when the store is made smaller, and nothing else", async () => {
+  await inFolder(async (folder) => {
+    const path = join(folder, "logs.sqlite");
+    const before = await openSqliteStore(path);
+    await putBlocks(before, before.open(key(1)), 2000, 100);
+    await putBlocks(before, before.open(key(2)), 50, 10_000);
+    await putBlocks(before, before.open(key(3)), 2000, 100);
+    const branch = new WriteBatch();
+    branch.log(before.open(key(1))).createOverlay("draft", 1000);
+    branch.log(before.open(key(1)).overlay("draft")).putBlock(1000, bytes(1, 5000)).setHead(head(1001));
+    await before.write(branch);
+    await before.close();
+    const { DatabaseSync } = await import("node:sqlite");
+    const database = new DatabaseSync(path);
+    const forget = database.prepare("DELETE FROM named WHERE layer = 0 AND name = ? RETURNING value");
+    const forgetKeys = database.prepare("DELETE FROM named WHERE layer = ? AND name = 'auth'");
+    for (const n of [2, 3]) {
+      const { value } = forget.get(`log:${toHex(key(n))}`) as { value: Uint8Array };
+      forgetKeys.run(value[0]!); // with its keys it would be a log whose entry is lost
+    }
+    database.close();
+
+    const store = await openSqliteStore(path);
+    const log = store.open(key(1));
+    const snapshot = await log.snapshot();
+    const cut = new WriteBatch();
+    cut.log(log).truncate(1500).setHead(head(1500)); // so that the snapshot has something of its own
+    await store.write(cut);
+    const freed = await store.shrink();
+    assert.ok(freed > 500_000 + 200_000, `${freed} bytes`);
+    assert.equal(await store.shrink(), 0);
+    assert.deepEqual(Uint8Array.from((await log.block(1499))!), bytes(1499, 100));
+    assert.deepEqual(Uint8Array.from((await log.overlay("draft").block(1000))!), bytes(1, 5000));
+    assert.deepEqual(Uint8Array.from((await snapshot.block(1999))!), bytes(1999, 100));
+    assert.deepEqual(store.verify(), []);
+    await store.close();
+  });
+});

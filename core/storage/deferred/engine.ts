@@ -206,7 +206,7 @@ export class DeferredEngine implements Engine {
     return [...names];
   }
 
-  layersWith(kind: Kind): number[] {
+  layersWith(kind?: Kind): number[] {
     return [...new Set([...this.#below.layersWith(kind), ...this.#waiting?.layersWith(kind) ?? []])];
   }
 

@@ -123,9 +123,10 @@ export class Pending {
     return entries.sort((a, b) => a.index - b.index);
   }
 
-  /** Layers that a value of `kind` was put into. */
-  layersWith(kind: Kind): number[] {
-    return [...this.#overlays].filter(([, overlay]) => overlay[kind].size > 0).map(([layer]) => layer);
+  /** Layers that a value of `kind`, or anything, was put into. */
+  layersWith(kind?: Kind): number[] {
+    const overlays = [...this.#overlays].filter(([, of]) => kind === undefined || of[kind].size > 0);
+    return overlays.map(([layer]) => layer);
   }
 
   #hide(change: PendingChange): void {

@@ -259,7 +259,7 @@ export class LogState {
     this.#log.cut = undefined;
   }
 
-  /** Gives the room of cleared blocks back where they end the file. */
+  /** Cuts the file `data` where cleared blocks end it. The next blocks go to their places all the same, behind a hole. */
   #emptyData({ clears }: Change): void {
     const { data } = this.#disk.files;
     const { length } = this.header.tree;
@@ -268,10 +268,8 @@ export class LogState {
       const next = this.#log.blocks.firstSet(Math.min(clear.end, Math.max(length, clear.start)));
       const end = next === -1 ? length : next;
       if (start >= end || start >= length) continue;
-      const [from, size] = [this.#offset(start), data.size()];
-      if (end < length || from >= size) continue;
-      data.truncate(from);
-      data.truncate(size);
+      const from = this.#offset(start);
+      if (end === length && from < data.size()) data.truncate(from);
     }
   }
 
@@ -349,8 +347,8 @@ export class LogState {
   }
 
   /**
-   * Nothing else in these files tells whether a block, or a size of those before it, is still what was written: so what it hashes to
-   * is followed up to a root, or to what was proven before.
+   * Nothing else in these files tells whether a block, or a size of those before it, is still what was written: so what it hashes
+   * to is followed up to a root, or to what was proven before.
    */
   #check(index: number, value: Uint8Array): void {
     const leaf = this.#mustFind(2 * index);

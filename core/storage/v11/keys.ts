@@ -8,10 +8,12 @@ import { fixed32 } from "../../../encoding/buffers.ts";
 /** What a key begins with (`hypercore-storage/lib/keys.js`). */
 const TOP = { head: 0, log: 1, core: 3, data: 4 } as const;
 /** What follows in the keys of a core. */
-const CORE = { auth: 0, sessions: 1 } as const;
+const CORE = { auth: 0, sessions: 1, group: 2 } as const;
 
 /** What is stored of data. */
-export const DATA = { head: 0, dependency: 1, hints: 2, block: 3, node: 4, page: 5, userData: 6 } as const;
+export const DATA = {
+  ...{ head: 0, dependency: 1, hints: 2, block: 3, node: 4, page: 5, userData: 6, marks: 8 },
+} as const;
 
 /** The largest number of one byte; the others have a marker and 2, 4 or 8 bytes. */
 const MAX_SMALL = 0xfb;
@@ -48,9 +50,9 @@ export function dataKey(pointer: number, what: keyof typeof DATA, ...name: Part[
   return keyOf(TOP.data, pointer, DATA[what], ...name);
 }
 
-/** All names of user data: from the first to before the second. */
-export function userDataRange(pointer: number): [start: Uint8Array, end: Uint8Array] {
-  return [keyOf(TOP.data, pointer, DATA.userData), keyOf(TOP.data, pointer, DATA.userData + 1)];
+/** All keys of one kind of data: from the first to before the second. */
+export function dataRange(pointer: number, what: keyof typeof DATA): [start: Uint8Array, end: Uint8Array] {
+  return [keyOf(TOP.data, pointer, DATA[what]), keyOf(TOP.data, pointer, DATA[what] + 1)];
 }
 
 function keyOf(...parts: Part[]): Uint8Array {

@@ -5,20 +5,23 @@ import { DecodeError } from "../../../encoding/codec.ts";
 import { damaged, unknown } from "../rocksdb/files.ts";
 import type { RocksDatabase } from "../rocksdb/database.ts";
 import {
+  GROUP_KEY,
   type LogAuth,
   type LogHead,
   type LogHints,
   type LogSnapshot,
   type LogStorage,
+  MARKS_KEY,
   MAX_BLOCK_INDEX,
   type StoredBlock,
   type TreeNode,
 } from "../storage.ts";
 import { checkIndex, checkName, checkRange } from "../write_batch.ts";
-import { coreKey, dataKey, decodeDataIndex, decodeUserDataKey, logKey, userDataRange } from "./keys.ts";
+import { coreKey, dataKey, dataRange, decodeDataIndex, decodeUserDataKey, logKey } from "./keys.ts";
 import {
   decodeAuth,
   decodeDependency,
+  decodeGroup,
   decodeHead,
   decodeHints,
   decodeLogPointers,
@@ -204,15 +207,18 @@ export class V11Log implements LogStorage {
     checkName(key);
     const place = this.#find();
     const stored = place && this.#source.database().get(dataKey(place.data, "userData", key));
-    return stored ?? this.#name().get(key);
+    const beside = stored ?? this.#name().get(key) ?? this.#group(key);
+    return beside === undefined && key.startsWith(MARKS_KEY) ? this.#marks().get(key) : beside;
   }
 
   userDataKeys(prefix: string): string[] {
     const place = this.#find();
     if (place === undefined) return [];
-    const keys = this.#source.database().scan(...userDataRange(place.data))
+    const stored = this.#source.database().scan(...dataRange(place.data, "userData"))
       .map(({ key }) => this.#decode(key, decodeUserDataKey));
-    return [...new Set([...keys, ...this.#name().keys()])].filter((key) => key.startsWith(prefix));
+    const group = this.#group(GROUP_KEY) === undefined ? [] : [GROUP_KEY];
+    return [...new Set([...stored, ...this.#name().keys(), ...group, ...this.#marks().keys()])]
+      .filter((key) => key.startsWith(prefix));
   }
 
   overlay(name: string): V11Log {
@@ -238,6 +244,21 @@ export class V11Log implements LogStorage {
     const alias = this.overlayName === undefined ? this.#pointers()?.alias : undefined;
     if (alias === undefined) return new Map();
     return new Map([[NAME, new TextEncoder().encode(alias.name)], [NAMESPACE, alias.namespace]]);
+  }
+
+  #group(key: string): Uint8Array | undefined {
+    if (key !== GROUP_KEY || this.overlayName !== undefined) return undefined;
+    const pointers = this.#pointers();
+    return pointers && this.#value(coreKey(pointers.core, "group"), decodeGroup);
+  }
+
+  /** The marks of a log, as user data. */
+  #marks(): ReadonlyMap<string, Uint8Array> {
+    const place = this.overlayName === undefined ? this.#find() : undefined;
+    const pages = place === undefined ? [] : this.#source.database().scan(...dataRange(place.data, "marks"));
+    return new Map(
+      pages.map(({ key, value }) => [MARKS_KEY + this.#decode(key, decodeDataIndex), value] as const),
+    );
   }
 
   #ofData<T>(what: "head" | "hints", decode: (bytes: Uint8Array) => T): T | undefined {

@@ -106,6 +106,12 @@ export function decodeSessions(bytes: Uint8Array): { readonly name: string; read
   return Array.from({ length: count }, () => ({ name: string.decode(cursor), data: uint.decode(cursor) }));
 }
 
+/** Decodes the topic of the group that a log is of. @throws {DecodeError} */
+export function decodeGroup(bytes: Uint8Array): Uint8Array | undefined {
+  const cursor = new Cursor(bytes);
+  return (uint.decode(cursor) & 1) !== 0 ? fixed32.decode(cursor).slice() : undefined;
+}
+
 /** Below some length, data are those of others. */
 export interface Dependency {
   /** Whose. */

@@ -189,8 +189,8 @@ const operations = {
     await logs.get(log).clear(start, end);
     return infoOf(logs.get(log));
   },
-  async get({ log, index, wait, timeout }) {
-    const block = await logs.get(log).get(index, { wait, timeout });
+  async get({ log, index, wait, timeout, force }) {
+    const block = await logs.get(log).get(index, { wait, timeout, force });
     if (block === null) return { block: null };
     return {
       size: block.length,
@@ -237,6 +237,17 @@ const operations = {
   /** Only generation 11 pushes, and sessions have no method for it. */
   async push({ log, index }) {
     await logs.get(log).core.replicator.push(index);
+    return {};
+  },
+
+  /** Whether it is to be fetched from peers. */
+  set_active({ log, active }) {
+    logs.get(log).setActive(active);
+    return {};
+  },
+  /** Whether the latest block comes along when it is brought up to date. */
+  async set_always_latest_block({ log, isAlways }) {
+    await logs.get(log).setAlwaysLatestBlock(isAlways);
     return {};
   },
 

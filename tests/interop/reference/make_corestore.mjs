@@ -177,6 +177,16 @@ const scenarios = {
     const compat = await compatLog(store, 3);
     return { store, cores: [named, cut, compat], ...nothing };
   },
+  /** A log of a group, of which some blocks are marked. */
+  async "7-marked"() {
+    const store = new Corestore(folder, { allowBackup: true });
+    const core = store.get({ name: "marked", group: Buffer.alloc(32, 9) });
+    await appendAll(core, 33_000, 20, 1000);
+    for (const index of [0, 5, 32_767, 32_768, 32_999]) await core.markBlock(index);
+    const plain = store.get({ name: "plain" });
+    await appendAll(plain, 3);
+    return { store, cores: [core, plain], ...nothing };
+  },
   async "7-compacted"() {
     const store = new Corestore(folder, { allowBackup: true });
     const made = await make(store, false);
