@@ -98,11 +98,12 @@ export class LogBranch {
   }
 
   /** Nothing is signed that peers were not asked about. */
-  endRecovering(): Promise<void> {
-    return this.exclusive(() => {
+  async endRecovering(): Promise<void> {
+    await this.exclusive(() => {
       this.#hints = { ...this.#hints, recovering: false };
       return this.write((writer) => void writer.setHints(this.#hints));
     });
+    this.tell((observer) => observer.onRepaired?.());
   }
 
   /** All blocks before this one are at hand at some peer, as far as was heard. */

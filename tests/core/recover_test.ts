@@ -12,9 +12,11 @@ import {
   type Store,
   WriteBatch,
 } from "../../core/storage/mod.ts";
+import { LogState, manifest } from "../../core/log/mod.ts";
+import { decode } from "../../encoding/codec.ts";
 import { inFolder } from "../storage/support.ts";
 import { test } from "../harness.ts";
-import { kept, newStore, replicate, storeWith } from "./support.ts";
+import { kept, newRuntime, newStore, replicate, storeWith } from "./support.ts";
 
 const crypto = await loadCryptoProvider();
 const text = (value: string) => new TextEncoder().encode(value);
@@ -241,4 +243,47 @@ test("recovering what is whole asks peers for more, and can be given up", async 
     await connect();
     assert.deepEqual(await core.recover(), { nodes: 0, blocks: 0, isLonger: false });
   });
+});
+
+test("no roots but those that the own head is about are taken, whoever signs others", async () => {
+  const runtime = newRuntime();
+  const store = new MemoryStore();
+  const stored = await storeWith(store, blocks);
+  const { key, keyPair } = (await stored.auth())!;
+  const open = (storage: LogStorage, target: Store) =>
+    LogState.open({ runtime, storage, target }, { key, keyPair: keyPair! });
+  const all = { upgrade: { start: 0, length: COUNT } };
+  const proof = (await (await open(stored, store)).prove(all))!;
+  const batch = new WriteBatch();
+  loseRoots(batch.log(stored));
+  store.write(batch);
+
+  // The same signer has signed something else in another store.
+  const forked = new MemoryStore();
+  const other = await LogState.open({
+    runtime,
+    storage: forked.open(stored.discoveryKey),
+    target: forked,
+  }, { key, keyPair: keyPair!, manifest: decode(manifest, (await stored.auth())!.manifest!) });
+  await other.append(blocks.map((block) => Uint8Array.of(...block, 1)));
+
+  const log = await open(stored, store);
+  assert.match(log.damage!.message, /roots of its tree are missing/);
+  const heard: string[] = [];
+  log.observe({
+    onRepairing: () => heard.push("repairing"),
+    onRepaired: () => heard.push("repaired"),
+    onRepairFailed: () => heard.push("failed"),
+  });
+  assert.equal(await log.restore((await other.prove(all))!), false);
+  const [first, ...rest] = proof.upgrade!.nodes;
+  const hash = first!.hash.slice().fill(1, 0, 1);
+  const forged = { ...proof, upgrade: { ...proof.upgrade!, nodes: [{ ...first!, hash }, ...rest] } };
+  await assert.rejects(log.restore(forged), { code: "INVALID_SIGNATURE" });
+  await assert.rejects(log.append([text("x")]), { code: "LOG_DAMAGED" });
+  assert.equal(await stored.node(63), undefined, "nothing was written");
+  assert.deepEqual(heard, ["repairing", "failed", "repairing", "failed"]);
+  assert.equal(await log.restore(proof), true);
+  assert.deepEqual(heard.slice(4), ["repairing", "repaired"]);
+  assert.equal((await log.append([text("x")])).length, COUNT + 1);
 });

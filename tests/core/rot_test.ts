@@ -16,7 +16,7 @@ import { storeWith } from "./support.ts";
 
 const PRIMARY_KEY = new Uint8Array(32).fill(3);
 const crypto = await loadCryptoProvider();
-const FLIPS = Number(process.env.HYPHA_FLIPS ?? 600);
+const FLIPS = Number(process.env.HYPHA_FLIPS ?? 300);
 const SEED = Number(process.env.HYPHA_SEED ?? 1);
 /** How many are played in one test. */
 const PART = 500;
