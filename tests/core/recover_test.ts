@@ -225,8 +225,10 @@ test("who has lost the head takes that of a peer, and signs when nobody has more
     async (core, store, connect) => {
       assert.equal(core.recovering, true);
       await assert.rejects(core.append("another"), { code: "LOG_DAMAGED" });
+      const repaired = new Promise((resolve) => core.on("repaired", resolve));
       await connect();
       await core.recover();
+      await repaired;
       assert.equal(core.recovering, false);
       assert.equal((await core.append("more")).length, COUNT + 1);
       assert.equal(core.contiguousLength, COUNT + 1);
