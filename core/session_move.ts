@@ -1,7 +1,7 @@
 /** How a branch becomes one of another log, with all its sessions. */
-import { equals } from "../encoding/bytes.ts";
 import { HypercoreReader, stateOf } from "./hypercore_reader.ts";
 import type { LogBranch } from "./log/log_branch.ts";
+import { commonLength } from "./log/shared_prefix.ts";
 import { LiveView, SnapshotView } from "./log_views.ts";
 import type { Session } from "./session.ts";
 import type { SharedLog } from "./shared_log.ts";
@@ -27,7 +27,7 @@ export async function moveBranch<T, V>(from: Session<T>, to: Session<V>, length:
     try {
       await branch.hold(async () => {
         const oldLength = branch.length;
-        const ancestors = await commonLength(branch, next, Math.min(length, oldLength));
+        const ancestors = await commonLength(branch, next);
         to.checkOpen();
         // Those that are weak first: what is left of them is closed with the last of the others.
         const moved = [...sessionsOf(log, branch)].sort((a, b) => weight(a) - weight(b));
@@ -87,10 +87,4 @@ function* sessionsOf(log: SharedLog, branch: LogBranch): Iterable<Session<unknow
     const session = stateOf<unknown>(core);
     if (session.branch === branch) yield session;
   }
-}
-
-/** `length` if the first so many blocks of both are the same, else 0: how far they are is not looked for. */
-async function commonLength(one: LogBranch, other: LogBranch, length: number): Promise<number> {
-  const [first, second] = [await one.treeHash(length), await other.treeHash(length)];
-  return first !== undefined && second !== undefined && equals(first, second) ? length : 0;
 }

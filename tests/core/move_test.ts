@@ -65,6 +65,10 @@ storeTest(
     await view.moveTo(two, { length: 3 });
     assert.deepEqual(heard, ["migrate", "truncate 3"]);
     assert.equal(await all(view), "abc");
+    const third = await logs(await newStore(), ["a", "b", "x", "y"]);
+    const seen = events(third.view);
+    await third.view.moveTo(third.two);
+    assert.deepEqual(seen, ["migrate", "truncate 2", "append 4"]);
     const more = await newStore();
     const other = await logs(more, ["x", "b"]);
     const told = events(other.view);
