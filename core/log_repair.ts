@@ -140,6 +140,7 @@ class LogMender {
       else if (proven === undefined) await this.#checkBlocks(start, end, new Map());
     }
     if (!isChunk) return;
+    await this.#flush(); // hypercore 10's files need nodes that are right to find blocks
     await this.#checkBlocks(start, end, proven!);
     await this.#flush();
     this.#options.signal?.throwIfAborted();

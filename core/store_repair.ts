@@ -2,11 +2,13 @@
  * Mending a store without any peer, as far as that goes, and telling what only peers can mend.
  */
 import { type BlockSpan, type Mended, mendLog } from "./log_repair.ts";
+import { discoveryKey as discoveryKeyOf } from "./crypto/hash.ts";
 import { readable } from "./lenient_reader.ts";
 import { isAboutLog, proveHead, verifierOf } from "./log_walk.ts";
 import { totalSize, TreeBatch } from "./log/merkle_tree.ts";
 import { NO_HINTS } from "./log/stored_bits.ts";
 import type { CryptoProvider } from "./runtime/crypto_provider.ts";
+import { StorageError } from "./runtime/errors.ts";
 import type { LogAuth, LogHead, LogStorage, Store } from "./storage/storage.ts";
 import { WriteBatch } from "./storage/write_batch.ts";
 
@@ -47,7 +49,8 @@ export interface RepairOptions {
  * is below them is there, and proves to be right by what is above them. Blocks that are gone, or are not what was signed, are no
  * longer said to be held, so that they are fetched from peers like others. Nothing that is right is lost, and nothing is signed.
  *
- * @throws {StorageError} if the store cannot be read or written at all: what can be read of it may be copied, see `copyStore`.
+ * @throws {StorageError} if the store cannot be read or written at all, or, at the end, if something of it that is about no log is
+ * damaged: what can be read of it may be copied, see `copyStore`.
  * @throws the reason of `signal` when it aborts.
  *
  * @example
@@ -63,15 +66,21 @@ export interface RepairOptions {
  * ```
  */
 export async function* repairStore(store: Store, options: RepairOptions): AsyncGenerator<LogRepair> {
-  const { isDryRun = false } = options;
+  const { crypto, isDryRun = false } = options;
+  let left: readonly string[] = [];
   if (!isDryRun) {
     await noteLostHeads(store);
-    await store.dropDamaged?.();
+    left = await store.dropDamaged?.((key) => discoveryKeyOf(crypto, key)) ?? [];
   }
   for await (const discoveryKey of store.list()) {
     yield await repairLog(store, await store.open(discoveryKey), options);
   }
   if (!isDryRun) await store.sync();
+  if (left.length === 0) return;
+  const text = `What cannot be mended is damaged: ${
+    left.join(", ")
+  }. Import what can be read of the store into another one`;
+  throw new StorageError("STORE_CORRUPT", text);
 }
 
 /** A log whose head goes must not be taken for one that was never written to. */

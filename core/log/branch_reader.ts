@@ -1,4 +1,4 @@
-/** Reading the blocks and nodes of a branch: those that wait to be written, that were used lately, and that are stored. */
+/** Reading the blocks and nodes of a branch: those that wait to be written, those used lately, and those that are stored. */
 import type { TreeNode } from "../crypto/hash.ts";
 import type { MaybePromise } from "../runtime/async.ts";
 import type { StorageError } from "../runtime/errors.ts";
@@ -9,10 +9,6 @@ import type { TurnWriter } from "./turn_writer.ts";
 
 /** What a {@linkcode BranchReader} works with. */
 export interface BranchReaderHost {
-  /** Where it is stored. */
-  readonly storage: LogReader;
-  /** What waits to be written. */
-  readonly writer: TurnWriter;
   /** A block is not there, or, with an error, cannot be read. */
   onNoBlock(index: number, error: StorageError | undefined): void;
   /** A node cannot be read. */
@@ -21,10 +17,15 @@ export interface BranchReaderHost {
 
 /** Reads one branch. What is damaged counts as missing. */
 export class BranchReader {
+  readonly #storage: LogReader;
+  readonly #writer: TurnWriter;
   readonly #host: BranchReaderHost;
   #cache = new NodeCache();
 
-  constructor(host: BranchReaderHost) {
+  /** Reads what is in `storage`, or waits in `writer` to be written. */
+  constructor(storage: LogReader, writer: TurnWriter, host: BranchReaderHost) {
+    this.#storage = storage;
+    this.#writer = writer;
     this.#host = host;
   }
 
@@ -40,11 +41,10 @@ export class BranchReader {
 
   /** A block. */
   block(index: number): MaybePromise<Uint8Array | undefined> {
-    const { writer, storage } = this.#host;
-    const waiting = writer.block(index);
+    const waiting = this.#writer.block(index);
     if (waiting !== undefined) return waiting;
     let error: StorageError | undefined;
-    const stored = readOrReport(() => storage.block(index), (damage) => void (error = damage));
+    const stored = readOrReport(() => this.#storage.block(index), (damage) => void (error = damage));
     const check = (block: Uint8Array | undefined) => {
       if (block === undefined) this.#host.onNoBlock(index, error);
       return block;
@@ -54,18 +54,17 @@ export class BranchReader {
 
   /** A run of blocks that wait; or else blocks that are stored, as `LogReader.blocks` has them, but none if one is damaged. */
   blocks(start: number, end: number, maxBytes: number): MaybePromise<readonly StoredBlock[]> {
-    const waiting = this.#host.writer.blocks(start, end, maxBytes);
+    const waiting = this.#writer.blocks(start, end, maxBytes);
     if (waiting.length > 0) return waiting;
-    const read = readOrReport(() => this.#host.storage.blocks(start, end, maxBytes), () => {});
+    const read = readOrReport(() => this.#storage.blocks(start, end, maxBytes), () => {});
     return read instanceof Promise ? read.then((blocks) => blocks ?? []) : read ?? [];
   }
 
   /** A node. */
   node(index: number): MaybePromise<TreeNode | undefined> {
-    const { writer, storage } = this.#host;
-    const known = writer.node(index) ?? this.#cache.get(index);
+    const known = this.#writer.node(index) ?? this.#cache.get(index);
     if (known !== undefined) return known;
-    const stored = readOrReport(() => storage.node(index), (error) => this.#host.onDamage(error));
+    const stored = readOrReport(() => this.#storage.node(index), (error) => this.#host.onDamage(error));
     const cache = this.#cache; // what is read may be out of date when it comes, and then so is the cache
     const keep = (node: TreeNode | undefined) => {
       if (node !== undefined) cache.put(node);

@@ -60,9 +60,7 @@ export class LogBranch {
       onWritten: (changes) => this.#onWritten(changes),
       onFailure: (error) => this.#onFailure(error),
     });
-    this.#reader = new BranchReader({
-      storage,
-      writer: this.#writer,
+    this.#reader = new BranchReader(storage, this.#writer, {
       onNoBlock: (index, error) => this.#lose(index, error),
       onDamage: (error) => this.tell((observer) => observer.onRepairing?.(error)),
     });
@@ -100,11 +98,12 @@ export class LogBranch {
   }
 
   /** Nothing is signed that peers were not asked about. */
-  endRecovering(): Promise<void> {
-    return this.exclusive(() => {
+  async endRecovering(): Promise<void> {
+    await this.exclusive(() => {
       this.#hints = { ...this.#hints, recovering: false };
       return this.write((writer) => void writer.setHints(this.#hints));
     });
+    this.tell((observer) => observer.onRepaired?.());
   }
 
   /** All blocks before this one are at hand at some peer, as far as was heard. */
@@ -244,11 +243,6 @@ export class LogBranch {
   async sync(): Promise<void> {
     await this.exclusive(() => Promise.resolve());
     await this.target.sync();
-  }
-
-  /** Says that blocks are not held, without writing that, or that they are after all. */
-  setHeld(start: number, end: number, isHeld: boolean): void {
-    this.#held.setRange(start, end, isHeld);
   }
 
   /** Runs `work`, which changes nothing by itself, while nothing else does, when all that was verified before is written. */

@@ -6,14 +6,15 @@ import { decodeExact, encode } from "../../encoding/codec.ts";
 import { fromHex, toHex } from "../../encoding/text.ts";
 import { uint } from "../../encoding/varint.ts";
 import { StorageError } from "../runtime/errors.ts";
-import type { Engine } from "./engine.ts";
-import { type Layer, Layers, newLayer, NO_LAYER } from "./layers.ts";
+import { type Engine, KINDS } from "./engine.ts";
+import { type Layer, Layers, LOG, newLayer, NO_LAYER } from "./layers.ts";
 import { encodeNode, logAuth, logHead, logHints } from "./records.ts";
 import type { LogAddress } from "./storage.ts";
 import type { LogOperation, LogWriter } from "./write_batch.ts";
 
-const LOG = "log:";
 const OVERLAY = "overlay:";
+/** What the name of a log is; where it is damaged it may be something else. */
+const IS_LOG = /^log:[0-9a-f]{64}$/;
 
 /** A log that exists: its own layer, and those of its overlays. */
 interface Family {
@@ -48,7 +49,8 @@ export class Catalog {
 
   /** The discovery keys of all logs. */
   list(): Uint8Array[] {
-    return this.engine().names(NO_LAYER, LOG).map((name) => fromHex(name.slice(LOG.length)));
+    const names = this.engine().names(NO_LAYER, LOG).filter((name) => IS_LOG.test(name));
+    return names.map((name) => fromHex(name.slice(LOG.length)));
   }
 
   /** The numbers of all layers that a log, an overlay or a snapshot leads to. */
@@ -102,6 +104,45 @@ export class Catalog {
     this.#families.delete(key);
     this.layers.onRollback(() => this.#families.set(key, family));
     return layers.map(({ id }) => id);
+  }
+
+  /** The keys of logs whose entry here is lost, by the numbers of their layers. @throws {StorageError} `STORE_CORRUPT`. */
+  lostLogs(): Map<number, Uint8Array> {
+    const keys = new Map<number, Uint8Array>();
+    for (const id of this.#orphans()) {
+      const auth = this.#engine.getNamed(id, "auth");
+      if (auth !== undefined) keys.set(id, decodeExact(logAuth, auth).key);
+    }
+    return keys;
+  }
+
+  /**
+   * The numbers of layers that nothing leads to and that nobody can miss: where the store is damaged, a log may be in a layer that
+   * nothing leads to, and what is in a layer may be of another one.
+   */
+  waste(): number[] {
+    return this.#orphans().filter((id) => {
+      try {
+        for (const name of this.#engine.names(id, "")) this.#engine.getNamed(id, name);
+        for (const kind of KINDS) this.#engine.scan(id, kind, 0, Infinity, 1);
+        return this.#engine.getNamed(id, "auth") === undefined;
+      } catch (error) {
+        if (error instanceof StorageError && error.code === "STORE_CORRUPT") return false;
+        throw error;
+      }
+    });
+  }
+
+  #orphans(): number[] {
+    const reachable = this.reachable();
+    return this.#engine.layersWith().filter((id) => !reachable.has(id));
+  }
+
+  /** Makes a layer the log of a discovery key, if there is none. */
+  adopt(id: number, discoveryKey: Uint8Array): void {
+    const name = LOG + toHex(discoveryKey);
+    if (this.#engine.getNamed(NO_LAYER, name) !== undefined) return;
+    this.#engine.putNamed(NO_LAYER, name, encode(uint, id));
   }
 
   #family(key: string): Family | undefined {

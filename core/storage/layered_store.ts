@@ -92,8 +92,8 @@ export class LayeredStore implements Store {
   }
 
   /**
-   * Deletes what no log leads to any more, and gives all room that holds nothing back to the medium, in small steps between which
-   * other work goes on.
+   * Deletes what no log leads to any more, unless it looks like a log or is damaged, and gives all room that holds nothing back to
+   * the medium, in small steps between which other work goes on.
    *
    * @returns by how many bytes the store has shrunk.
    * @throws {StorageError} as every store.
@@ -101,10 +101,7 @@ export class LayeredStore implements Store {
   async shrink(): Promise<number> {
     this.#checkWritable();
     const before = this.size().bytes;
-    const reachable = this.#catalog.reachable();
-    for (const id of this.#engine.layersWith().filter((id) => !reachable.has(id))) {
-      await this.#purgeSlowly(id);
-    }
+    for (const id of this.#catalog.waste()) await this.#purgeSlowly(id);
     await this.#shrink();
     return Math.max(0, before - this.size().bytes);
   }
@@ -112,6 +109,18 @@ export class LayeredStore implements Store {
   async #purgeSlowly(id: number): Promise<void> {
     while (!this.#catalog.engine().purge(id)) await this.#engine.rest();
     this.#forget(id);
+  }
+
+  /**
+   * Brings back logs that the store has and does not know of any more, since what said so is damaged.
+   *
+   * @param discoveryKeyOf tells of the key of a log its discovery key.
+   * @throws {StorageError} as every store.
+   */
+  adoptLogs(discoveryKeyOf: (key: Uint8Array) => Uint8Array): void {
+    this.#checkWritable();
+    const lost = this.#catalog.lostLogs();
+    this.#transact(() => lost.forEach((key, id) => this.#catalog.adopt(id, discoveryKeyOf(key))));
   }
 
   async #shrink(): Promise<void> {

@@ -11,6 +11,8 @@ import { MAX_BLOCK_INDEX } from "./storage.ts";
 export const NO_LAYER = 0;
 /** Before the names of layers that nobody needs any more. */
 export const DOOMED = "doomed:";
+/** Before the discovery keys of logs, whose layers these names have. */
+export const LOG = "log:";
 /** Before the names of user data. */
 export const USER_DATA = "user:";
 /** What a layer says instead of a value that the layers below have and it has not. */

@@ -62,24 +62,29 @@ export class SqliteStore extends LayeredStore {
   }
 
   /**
-   * Deletes what is not what was written, which nobody can read any more, so that it counts as missing; tells what it was. Blocks
-   * the program as {@linkcode verify} does. `repairStore` calls it, and then mends what can be.
+   * Deletes what is not what was written, which nobody can read any more, so that it counts as missing, and brings back logs that
+   * only the catalog has lost; tells what is damaged still. Blocks the program as {@linkcode verify} does. `repairStore` calls it,
+   * and then mends what can be.
    *
    * @throws {StorageError} `STORE_CORRUPT` if the file itself is no longer in order: what can be read of it can be copied.
    */
-  dropDamaged(): string[] {
+  dropDamaged(discoveryKeyOf: (key: Uint8Array) => Uint8Array): string[] {
     this.size();
     const engine = this.#deferred ?? this.#engine;
-    const dropped: string[] = [];
     transact(engine, () => {
       engine.delete(NO_LAYER, "page", 0, 0); // so that nothing waits in front
-      dropped.push(...this.#engine.dropDamaged());
-      for (const block of [...this.#deferred?.damagedBlocks() ?? []]) {
-        engine.delete(block.layer, "block", block.index, block.index + 1);
-        dropped.push(nameOf(block));
+      this.#engine.dropDamaged();
+      for (const { layer, index } of [...this.#deferred?.damagedBlocks() ?? []]) {
+        engine.delete(layer, "block", index, index + 1);
       }
     });
-    return dropped;
+    const left = this.verify();
+    try {
+      this.adoptLogs(discoveryKeyOf);
+    } catch (error) {
+      if (left.length === 0) throw error; // else it cannot be told what belongs to a log
+    }
+    return left;
   }
 }
 

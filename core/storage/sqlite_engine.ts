@@ -3,7 +3,7 @@
  */
 import { StorageError } from "../runtime/errors.ts";
 import { type Engine, type Entry, type Kind, KINDS, transact } from "./engine.ts";
-import { NO_LAYER, USER_DATA } from "./layers.ts";
+import { DOOMED, LOG, NO_LAYER, USER_DATA } from "./layers.ts";
 import { SEGMENT_SIZE } from "./schema.ts";
 import { toStorageError } from "./sqlite_errors.ts";
 import type { SqliteHost, SqliteStatement } from "./sqlite_host.ts";
@@ -278,26 +278,28 @@ export class SqliteEngine implements Engine {
   }
 
   /**
-   * Deletes, within a transaction, what is not what was written, so that it can be written anew; tells what it was. What says where
-   * other values are stays as it is.
+   * Deletes, within a transaction, what is not what was written, so that it can be written anew. What says where other values are
+   * stays as it is, unless it can be found out.
+   *
+   * @throws {StorageError} `STORE_CORRUPT` if the database itself is not in order, so that rows are not found where they are.
    */
-  dropDamaged(): string[] {
-    return this.#do("WRITE_FAILED", () => {
+  dropDamaged(): void {
+    this.#do("WRITE_FAILED", () => {
       this.#flush();
-      const dropped: string[] = [];
+      for (const row of this.#host.database.prepare("PRAGMA integrity_check(1)").iterate()) {
+        const [text] = Object.values(row as Record<string, string>);
+        if (text !== "ok") throw this.#disordered(text!);
+      }
       for (const kind of KINDS) {
         for (const layer of this.layersWith(kind)) {
           for (const { segment } of this.#ranges(layer, kind, 0, Infinity)) {
-            dropped.push(...this.#tables[kind].dropDamaged(segment));
+            this.#tables[kind].dropDamaged(segment);
           }
         }
       }
       for (const { layer, name } of this.#damagedNames()) {
-        if (layer === NO_LAYER || !isDroppable(name)) continue;
-        this.#deleteNamed.run(layer, name);
-        dropped.push(`layer ${layer}: ${name}`);
+        if (isDroppable(layer, name)) this.#deleteNamed.run(layer, name);
       }
-      return dropped;
     });
   }
 
@@ -396,6 +398,13 @@ export class SqliteEngine implements Engine {
     return new StorageError("STORE_CORRUPT", text);
   }
 
+  #disordered(what: string): StorageError {
+    const text =
+      `The store ${this.#host.path} is no longer in order: ${what}. Import what can be read of it into another ` +
+      "store, or open a copy from before";
+    return new StorageError("STORE_CORRUPT", text);
+  }
+
   #do<T>(otherwise: "READ_FAILED" | "WRITE_FAILED", work: () => T): T {
     try {
       return work();
@@ -405,9 +414,10 @@ export class SqliteEngine implements Engine {
   }
 }
 
-/** Whether a name is that of a value that nothing else in the store depends on. */
-function isDroppable(name: unknown): boolean {
+/** Whether a name is that of a value that nothing else in the store depends on, or that can be found out. */
+function isDroppable(layer: number, name: unknown): boolean {
   if (typeof name !== "string") return false; // of damaged rows even that is not certain
+  if (layer === NO_LAYER) return name.startsWith(LOG) || name.startsWith(DOOMED);
   return name === "auth" || name === "head" || name === "hints" || name.startsWith(USER_DATA);
 }
 

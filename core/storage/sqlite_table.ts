@@ -143,8 +143,8 @@ export class SqliteTable {
     }
   }
 
-  /** Deletes the rows that are not what was written, and tells which. Where all are, that is about the segment, and they stay. */
-  dropDamaged(segment: Segment): string[] {
+  /** Deletes the rows that are not what was written. Where all are, that is about the segment, and they stay. */
+  dropDamaged(segment: Segment): void {
     const from = segment.id * SEGMENT_SIZE;
     const damaged: Row[] = [];
     let isAnySound = false;
@@ -152,10 +152,9 @@ export class SqliteTable {
       if (this.#isSound(segment, row)) isAnySound = true;
       else damaged.push(row);
     }
-    if (!isAnySound && damaged.length > 1) return [];
+    if (!isAnySound && damaged.length > 1) return;
     for (const { id } of damaged) this.#delete.run(id, id + 1);
     this.#read = undefined;
-    return damaged.map((row) => this.#nameOf(segment, row));
   }
 
   #packAt(segment: Segment, index: number): Unpacked | undefined {

@@ -220,10 +220,13 @@ export interface Store extends AsyncDisposable {
   /** How much it holds. */
   size(): MaybePromise<StoreSize>;
   /**
-   * Deletes what the store knows to be damaged, which nobody can read any more, so that it counts as missing; tells what it was. A
-   * store that checks nothing does not have it.
+   * Deletes what the store knows to be damaged, which nobody can read any more, so that it counts as missing, and brings back what
+   * it can; tells what is damaged still. A store that checks nothing does not have it.
+   *
+   * @param discoveryKeyOf tells of the key of a log its discovery key.
+   * @throws {StorageError} `STORE_CORRUPT` if it cannot be read in order: what can be read can be copied.
    */
-  dropDamaged?(): MaybePromise<readonly string[]>;
+  dropDamaged?(discoveryKeyOf: (key: Uint8Array) => Uint8Array): MaybePromise<readonly string[]>;
   /** Syncs and closes. What is called later fails with `STORE_CLOSED`; closing again does nothing. */
   close(): Promise<void>;
 }

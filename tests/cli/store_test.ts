@@ -120,3 +120,30 @@ test("what is no store is refused, and so is a kind that is not known", async ()
     assert.equal(code, 2);
   });
 }, { skip });
+
+test("a damaged store is repaired as far as that goes, and what is lost is told once", async () => {
+  await withFolder(async (folder) => {
+    const [source, file] = [writeRecorded(folder), join(folder, "hypha.sqlite")];
+    assert.equal((await store("import", source, "--store", file)).code, 0);
+    const { DatabaseSync } = await import("node:sqlite");
+    const database = new DatabaseSync(file);
+    database.exec(
+      "UPDATE block SET sum = sum + 1 WHERE id = (SELECT max(id) FROM block)",
+    );
+    database.close();
+    assert.equal((await store("verify", file)).code, 1);
+    const dry = await store("repair", file, "--dry-run");
+    assert.equal(dry.code, 1);
+    const repaired = await store("repair", file);
+    assert.equal(repaired.code, 1, "a log has lost blocks");
+    const verdicts = reports(repaired, "repaired").map(({ verdict }) => verdict);
+    assert.deepEqual(verdicts.toSorted(), ["damaged", "sound", "sound"]);
+    const damaged = reports(repaired, "repaired").find(({ verdict }) => verdict === "damaged")!;
+    assert.match((damaged["problems"] as string[])[0]!, /blocks are lost: open it and connect/);
+    assert.equal((await store("verify", file)).code, 0);
+    const again = reports(await store("repair", file), "repaired");
+    assert.deepEqual([...new Set(again.map(({ verdict }) => verdict))], ["sound"]);
+    const gone = reports(await store("gc", file), "freed");
+    assert.equal(gone[0]!["removed"], 0);
+  });
+}, { skip });

@@ -12,9 +12,11 @@ import {
   type Store,
   WriteBatch,
 } from "../../core/storage/mod.ts";
+import { LogState, manifest } from "../../core/log/mod.ts";
+import { decode } from "../../encoding/codec.ts";
 import { inFolder } from "../storage/support.ts";
 import { test } from "../harness.ts";
-import { newStore, replicate, storeWith } from "./support.ts";
+import { kept, newRuntime, newStore, replicate, storeWith } from "./support.ts";
 
 const crypto = await loadCryptoProvider();
 const text = (value: string) => new TextEncoder().encode(value);
@@ -58,6 +60,7 @@ async function withDamaged(
     });
   } finally {
     disconnect();
+    await Promise.all([own.close(), peer.close()]);
   }
 }
 
@@ -67,18 +70,12 @@ async function copyFrom(
   copy: Hypercore,
   primaryKey: Uint8Array,
 ): Promise<void> {
-  const kept = new Proxy(store, {
-    get: (target, name) => {
-      if (name === "close") return () => target.sync();
-      const value = Reflect.get(target, name, target);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
-  const writer = await newStore({ primaryKey }, kept);
+  const writer = await newStore({ primaryKey }, kept(store));
   const core = await writer.get({ key });
   const disconnect = await replicate(core, copy);
   await copy.download({ start: 0, end: COUNT }).done();
   disconnect();
+  await writer.close();
 }
 
 async function isSound(store: Store): Promise<boolean> {
@@ -106,6 +103,7 @@ test("a log without roots reads what is there, and neither signs nor proves", as
     const disconnect = await replicate(own, third);
     assert.equal(await reader.update(), false);
     disconnect();
+    await third.close();
     assert.equal(peer.closed, false);
     assert.equal(copy.length, COUNT);
   });
@@ -194,6 +192,7 @@ async function withRotten(
     let disconnect = () => {};
     await body(core, store, async () => void (disconnect = await replicate(own, peer)));
     disconnect();
+    await Promise.all([own.close(), peer.close()]);
   });
 }
 
@@ -226,8 +225,10 @@ test("who has lost the head takes that of a peer, and signs when nobody has more
     async (core, store, connect) => {
       assert.equal(core.recovering, true);
       await assert.rejects(core.append("another"), { code: "LOG_DAMAGED" });
+      const repaired = new Promise((resolve) => core.on("repaired", resolve));
       await connect();
       await core.recover();
+      await repaired;
       assert.equal(core.recovering, false);
       assert.equal((await core.append("more")).length, COUNT + 1);
       assert.equal(core.contiguousLength, COUNT + 1);
@@ -244,4 +245,47 @@ test("recovering what is whole asks peers for more, and can be given up", async 
     await connect();
     assert.deepEqual(await core.recover(), { nodes: 0, blocks: 0, isLonger: false });
   });
+});
+
+test("no roots but those that the own head is about are taken, whoever signs others", async () => {
+  const runtime = newRuntime();
+  const store = new MemoryStore();
+  const stored = await storeWith(store, blocks);
+  const { key, keyPair } = (await stored.auth())!;
+  const open = (storage: LogStorage, target: Store) =>
+    LogState.open({ runtime, storage, target }, { key, keyPair: keyPair! });
+  const all = { upgrade: { start: 0, length: COUNT } };
+  const proof = (await (await open(stored, store)).prove(all))!;
+  const batch = new WriteBatch();
+  loseRoots(batch.log(stored));
+  store.write(batch);
+
+  // The same signer has signed something else in another store.
+  const forked = new MemoryStore();
+  const other = await LogState.open({
+    runtime,
+    storage: forked.open(stored.discoveryKey),
+    target: forked,
+  }, { key, keyPair: keyPair!, manifest: decode(manifest, (await stored.auth())!.manifest!) });
+  await other.append(blocks.map((block) => Uint8Array.of(...block, 1)));
+
+  const log = await open(stored, store);
+  assert.match(log.damage!.message, /roots of its tree are missing/);
+  const heard: string[] = [];
+  log.observe({
+    onRepairing: () => heard.push("repairing"),
+    onRepaired: () => heard.push("repaired"),
+    onRepairFailed: () => heard.push("failed"),
+  });
+  assert.equal(await log.restore((await other.prove(all))!), false);
+  const [first, ...rest] = proof.upgrade!.nodes;
+  const hash = first!.hash.slice().fill(1, 0, 1);
+  const forged = { ...proof, upgrade: { ...proof.upgrade!, nodes: [{ ...first!, hash }, ...rest] } };
+  await assert.rejects(log.restore(forged), { code: "INVALID_SIGNATURE" });
+  await assert.rejects(log.append([text("x")]), { code: "LOG_DAMAGED" });
+  assert.equal(await stored.node(63), undefined, "nothing was written");
+  assert.deepEqual(heard, ["repairing", "failed", "repairing", "failed"]);
+  assert.equal(await log.restore(proof), true);
+  assert.deepEqual(heard.slice(4), ["repairing", "repaired"]);
+  assert.equal((await log.append([text("x")])).length, COUNT + 1);
 });

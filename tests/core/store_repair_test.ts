@@ -2,18 +2,27 @@
  * Mending stores without peers: what is damaged by hand is mended, dropped or told, and nothing wrong is ever read.
  */
 import assert from "node:assert/strict";
-import { Corestore, loadCryptoProvider, repairStore, verifyStore } from "../../core/mod.ts";
+import { join } from "node:path";
+import {
+  Corestore,
+  loadCryptoProvider,
+  removeUnreachable,
+  repairStore,
+  verifyStore,
+} from "../../core/mod.ts";
 import { HeldBits } from "../../core/held_bits.ts";
 import {
   type LogStorage,
   type LogWriter,
   MemoryStore,
+  openSqliteStore,
   type Store,
   WriteBatch,
 } from "../../core/storage/mod.ts";
 import { SeededRandom } from "../../core/runtime/virtual.ts";
 import { test } from "../harness.ts";
-import { newRuntime, storeWith } from "./support.ts";
+import { inFolder } from "../storage/support.ts";
+import { kept, newRuntime, storeWith } from "./support.ts";
 
 const crypto = await loadCryptoProvider();
 const text = (value: string) => new TextEncoder().encode(value);
@@ -142,4 +151,60 @@ test("a head whose hash is not that of its roots is written anew where the signa
   assert.deepEqual(await log.head(), head);
   await change(store, log, (writer) => void writer.setHead({ ...head, signature: new Uint8Array(64) }));
   assert.match((await repaired(store)).problems[0]!, /signature of the head does not fit/);
+});
+
+/** Runs SQL on the file of a store that is closed. */
+async function withSql(path: string, ...statements: string[]): Promise<void> {
+  const { DatabaseSync } = await import("node:sqlite");
+  const database = new DatabaseSync(path);
+  for (const statement of statements) database.exec(statement);
+  database.close();
+}
+
+test("a log whose entry in the catalog is damaged is found again by its key", async () => {
+  await inFolder(async (folder) => {
+    const path = join(folder, "logs.sqlite");
+    const first = await openSqliteStore(path);
+    const { discoveryKey } = await storeWith(first, blocks(50));
+    await first.close();
+    for (const change of ["value = x'07'", "sum = sum + 1"]) {
+      await withSql(path, `UPDATE named SET ${change} WHERE layer = 0 AND name LIKE 'log:%'`);
+      const store = await openSqliteStore(path);
+      assert.deepEqual(await repaired(store), NOTHING);
+      assert.deepEqual(await Array.fromAsync(store.list()), [discoveryKey]);
+      assert.ok(await isSound(store));
+      await store.close();
+    }
+  });
+});
+
+test("a log whose entry is lost is not taken for waste", async () => {
+  await inFolder(async (folder) => {
+    const path = join(folder, "logs.sqlite");
+    const first = await openSqliteStore(path);
+    const { discoveryKey } = await storeWith(first, blocks(50));
+    await first.close();
+    await withSql(path, "UPDATE named SET name = 'lng:1' WHERE layer = 0 AND name LIKE 'log:%'");
+    const store = await openSqliteStore(path);
+    await store.shrink();
+    await assert.rejects(Array.fromAsync(repairStore(store, { crypto })), {
+      code: "STORE_CORRUPT",
+      message: /layer 0: lng:1/,
+    });
+    assert.deepEqual(await Array.fromAsync(store.list()), [discoveryKey]);
+    assert.ok(await isSound(store));
+    await store.close();
+  });
+});
+
+test("branches that have no length are removed, others stay", async () => {
+  const store = new MemoryStore();
+  const log = await storeWith(store, blocks(10));
+  const corestore = await Corestore.open(kept(store), { runtime: newRuntime() });
+  const core = await corestore.get({ name: "log" });
+  await (await core.session({ name: "draft" })).append("more");
+  await corestore.close();
+  await change(store, log, (writer) => void writer.createOverlay("nothing", 10));
+  assert.equal(await removeUnreachable(store), 1);
+  assert.deepEqual(await log.overlays(), ["draft"]);
 });

@@ -64,22 +64,26 @@ export async function replicate(
   };
 }
 
-/** Writes a log of `blocks` to a store, which stays open. */
-export async function storeWith(
-  store: Store,
-  blocks: readonly Uint8Array[],
-  primaryKey?: Uint8Array,
-): Promise<LogStorage> {
-  const kept = new Proxy(store, {
+/** A store that stays open when what is built on it closes. */
+export function kept(store: Store): Store {
+  return new Proxy(store, {
     get: (target, name) => {
       if (name === "close") return () => target.sync();
       const value = Reflect.get(target, name, target);
       return typeof value === "function" ? value.bind(target) : value;
     },
   });
-  const corestore = await Corestore.open(kept, { runtime: newRuntime(), primaryKey });
+}
+
+/** Writes a log of `blocks` to a store, which stays open. */
+export async function storeWith(
+  store: Store,
+  blocks: readonly Uint8Array[],
+  primaryKey?: Uint8Array,
+): Promise<LogStorage> {
+  const corestore = await Corestore.open(kept(store), { runtime: newRuntime(), primaryKey });
   const core = await corestore.get({ name: "log" });
-  await core.append(blocks);
+  for (let at = 0; at < blocks.length; at += 100) await core.append(blocks.slice(at, at + 100));
   await corestore.close();
   return await store.open(core.discoveryKey);
 }

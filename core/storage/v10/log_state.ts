@@ -2,7 +2,7 @@
  * One log in its files, as it is in memory: reads it, and makes changes in the order, and at the points, of the reference.
  */
 import { equals } from "../../../encoding/bytes.ts";
-import { leafHash } from "../../crypto/hash.ts";
+import { leafHash, parentHash } from "../../crypto/hash.ts";
 import { StorageError } from "../../runtime/errors.ts";
 import type { CryptoProvider } from "../../runtime/crypto_provider.ts";
 import type { LogHead, StoredBlock, TreeNode } from "../storage.ts";
@@ -12,7 +12,7 @@ import type { BitfieldUpdate, TreeUpgrade } from "./entry.ts";
 import type { V10Header } from "./header.ts";
 import { type Barrier, LogDisk, type LogFiles, NODE_BYTES } from "./pending.ts";
 import { copyNode, isSame, type Plan, planChange } from "./plan.ts";
-import { lastLeaf, offsetOf } from "./positions.ts";
+import { lastLeaf, offsetOf, siblingOf } from "./positions.ts";
 import { cutTree, findNode, type LoadedLog, loadLog, updateContiguous, withUserData } from "./recovery.ts";
 import type { SnapshotState } from "./snapshot.ts";
 
@@ -31,6 +31,8 @@ export class LogState {
   readonly #disk: LogDisk;
   readonly #crypto: CryptoProvider;
   readonly #cache = new Map<number, TreeNode>();
+  /** Nodes that were found to belong to the roots. */
+  readonly #proven = new Map<number, TreeNode>();
   /** Those that see the log as it was. */
   readonly snapshots: Set<SnapshotState> = new Set();
   #untilHeader = 1;
@@ -243,6 +245,7 @@ export class LogState {
       cutTree(log, upgrade);
       this.#newNodes = new Map(log.unflushed);
       this.#cache.clear();
+      this.#proven.clear();
     } else if (fork !== this.header.tree.fork) cutTree(log, upgrade);
     log.header = { ...log.header, tree: { fork, length, rootHash, signature } };
     log.roots = roots;
@@ -343,14 +346,40 @@ export class LogState {
     throw this.#damaged(`the file data ends before byte ${offset + size}`);
   }
 
-  /** Nothing else in these files tells whether a block, or a size of those before it, is still what was written. */
+  /**
+   * Nothing else in these files tells whether a block, or a size of those before it, is still what was written: so what it hashes
+   * to is followed up to a root, or to what was proven before.
+   */
   #check(index: number, value: Uint8Array): void {
-    if (equals(leafHash(this.#crypto, value), this.#mustFind(2 * index).hash)) return;
-    throw this.#damaged(`block ${index} is not what was written`);
+    const leaf = this.#mustFind(2 * index);
+    let node: TreeNode = { index: 2 * index, size: value.length, hash: leafHash(this.#crypto, value) };
+    const way: TreeNode[] = [];
+    for (;;) {
+      const known = this.#proven.get(node.index) ?? this.#log.roots.find((root) => root.index === node.index);
+      if (known !== undefined) {
+        if (isSameNode(known, node)) break;
+        throw this.#damaged(`block ${index}, or a node beside its way to the root, is not what was written`);
+      }
+      const other = this.#find(siblingOf(node.index));
+      if (other === undefined) { // the reference deletes nodes that it needs when it clears from an odd block on
+        if (equals(leaf.hash, way[0]?.hash ?? node.hash)) return;
+        throw this.#damaged(`block ${index} is not what was written`);
+      }
+      way.push(node, other);
+      const [left, right] = node.index < other.index ? [node, other] : [other, node];
+      const hash = parentHash(this.#crypto, left, right);
+      node = { index: (left.index + right.index) / 2, size: left.size + right.size, hash };
+    }
+    if (this.#proven.size + way.length > MAX_CACHED_NODES) this.#proven.clear();
+    for (const one of way) this.#proven.set(one.index, one);
   }
 
   #damaged(what: string): StorageError {
     const text = `The log is damaged: ${what}. Clear the block, and fetch it again from its peers`;
     return new StorageError("STORE_CORRUPT", text);
   }
+}
+
+function isSameNode(a: TreeNode, b: TreeNode): boolean {
+  return a.size === b.size && equals(a.hash, b.hash);
 }

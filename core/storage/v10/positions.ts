@@ -11,6 +11,13 @@ export function leavesBelow(index: number): number {
   return leaves;
 }
 
+/** The other child of the node above a node. */
+export function siblingOf(index: number): number {
+  const step = 2 * leavesBelow(index);
+  const place = (index - step / 2 + 1) / step;
+  return place % 2 === 0 ? index + step : index - step;
+}
+
 /** The number of the last leaf below a node, as a node. */
 export function lastLeaf(index: number): number {
   return index + leavesBelow(index) - 1;
