@@ -266,7 +266,8 @@ export abstract class HypercoreWriter<T> extends HypercoreReader<T> {
 
   /**
    * Makes the log whole: looks at all that is stored of it, mends what can be, and fetches from peers what is gone, until no peer
-   * has more of it. As long as it is damaged, or has lost its head, it is neither proven to others nor signed.
+   * has more of it. As long as it is damaged, or has lost its head, it is neither proven to others nor signed, and a peer is waited
+   * for; a log that can be made whole here needs none.
    *
    * Roots that are lost are brought back by peers without it, too, and blocks that turn out to be damaged when they are read.
    *

@@ -15,7 +15,10 @@ const NOTHING: Mended = { nodes: 0, lost: [], found: 0, freed: 0, unproven: [], 
 
 /** How a log is recovered. */
 export interface RecoverOptions {
-  /** The public keys of the peers that must have been asked; by default any one will do. */
+  /**
+   * The public keys of the peers that must have been asked for more of the log. By default any one will do, and none is waited
+   * for if it is certain here how long the log is.
+   */
   readonly peers?: readonly Uint8Array[] | undefined;
   /** Gives up; what was mended until then stays so. */
   readonly signal?: AbortSignal | undefined;
@@ -64,6 +67,8 @@ export class LogRecovery {
   /** See `Hypercore.recover`. */
   async run({ peers, signal }: RecoverOptions): Promise<Recovered> {
     const { state } = this.#host;
+    // One that has lost its head may have signed more than is told here, and must not sign something else in its place.
+    const isUncertain = state.damage !== undefined || state.isRecovering;
     this.#running++;
     try {
       let mended = await this.mend(signal);
@@ -74,7 +79,7 @@ export class LogRecovery {
         mended = await this.mend(signal);
         nodes += mended?.nodes ?? 0;
       }
-      const isLonger = await this.#catchUp(peers, signal);
+      const isLonger = await this.#catchUp(peers ?? (isUncertain ? [undefined] : []), signal);
       if (state.isRecovering) await state.endRecovering();
       return { nodes, blocks, isLonger };
     } finally {
@@ -135,9 +140,9 @@ export class LogRecovery {
     }
   }
 
-  /** Asks peers for more until none has any, all of `peers` among them. */
+  /** Asks peers for more until none has any, all that are `wanted` among them: undefined is any one. */
   async #catchUp(
-    peers: readonly Uint8Array[] | undefined,
+    wanted: readonly (Uint8Array | undefined)[],
     signal: AbortSignal | undefined,
   ): Promise<boolean> {
     const { state, replicator } = this.#host;
@@ -146,7 +151,6 @@ export class LogRecovery {
       replicator.peers.some((peer) =>
         peer.isKnown && (key === undefined || equals(key, peer.remotePublicKey))
       );
-    const wanted: readonly (Uint8Array | undefined)[] = peers ?? [undefined];
     while (!wanted.every(isKnown)) await this.#peerNews(signal);
     while (await replicator.requestUpgrade({ signal }));
     return state.length !== length;

@@ -237,13 +237,34 @@ test("who has lost the head takes that of a peer, and signs when nobody has more
   );
 });
 
-test("recovering what is whole asks peers for more, and can be given up", async () => {
-  await withDamaged(() => {}, async ({ core, connect }) => {
-    const gaveUp = core.recover({ signal: AbortSignal.timeout(50) });
+test("recovering what is whole, or is mended without peers, does not wait for any", async () => {
+  const isWhole = { nodes: 0, blocks: 0, isLonger: false };
+  await withDamaged(() => {}, async ({ core, own, peer, connect }) => {
+    assert.deepEqual(await core.recover(), isWhole);
+    const peers = [new Uint8Array(32).fill(1)];
+    const gaveUp = core.recover({ peers, signal: AbortSignal.timeout(50) });
     await assert.rejects(gaveUp, { name: "TimeoutError" });
     assert.equal(core.recovering, false);
     await connect();
-    assert.deepEqual(await core.recover(), { nodes: 0, blocks: 0, isLonger: false });
+    assert.deepEqual(await core.recover(), isWhole);
+    assert.equal(own.closed || peer.closed, false);
+  });
+  await withDamaged((writer) => writer.clearNodes(5, 6), async ({ core, store }) => {
+    assert.deepEqual(await core.recover(), { ...isWhole, nodes: 1 });
+    assert.ok(await isSound(store));
+  });
+});
+
+test("who has lost the hints, and may have signed more, waits for a peer", async () => {
+  const lose = (writer: LogWriter) =>
+    writer.setHints({ contiguousLength: 0, remoteContiguousLength: 0, recovering: true });
+  await withDamaged(lose, async ({ core, connect }) => {
+    assert.equal(core.recovering, true);
+    await assert.rejects(core.recover({ signal: AbortSignal.timeout(50) }), { name: "TimeoutError" });
+    assert.equal(core.recovering, true);
+    await connect();
+    assert.equal((await core.recover()).isLonger, false);
+    assert.equal(core.recovering, false);
   });
 });
 
