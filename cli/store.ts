@@ -20,7 +20,9 @@ import {
   openSqliteStore,
   openV10Store,
   openV11Store,
+  SqliteStore,
   type Store,
+  V10Store,
   V11Store,
 } from "../core/storage/mod.ts";
 import { formatKey, parseKey, toHex } from "../encoding/mod.ts";
@@ -248,8 +250,19 @@ export async function storeVerify(path: string, reporter: Reporter, signal: Abor
       ...(problem === undefined ? {} : { reason: problem }),
     });
   }
+  // What is lost without a trace in a log, such as its name, shows in the files.
+  const problems = store instanceof SqliteStore || store instanceof V10Store ? store.verify() : [];
+  for (const problem of problems) {
+    reporter.report({ event: "warning", code: "STORE_CORRUPT", message: `${path}: ${problem}` });
+  }
   if (damaged > 0) {
     throw new HyphaError("STORE_CORRUPT", `${damaged} of ${count} logs are damaged: see above`);
+  }
+  if (problems.length > 0) {
+    throw new HyphaError(
+      "STORE_CORRUPT",
+      `${count} logs are sound, but not all that was stored is there: see above`,
+    );
   }
   reporter.note(`${count} logs, all of them as they were signed`);
 }

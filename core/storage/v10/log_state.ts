@@ -111,6 +111,13 @@ export class LogState {
     return this.#disk.isClean;
   }
 
+  /** Whether the file `tree` has nodes of blocks that the head does not know, and that were not cut off. */
+  get isShortened(): boolean {
+    const { length } = this.header.tree;
+    return this.#log.cut === undefined &&
+      this.#disk.files.tree.size() > Math.max(0, 2 * length - 1) * NODE_BYTES;
+  }
+
   /** Bytes that wait in memory, about. */
   get pendingBytes(): number {
     return this.#disk.pendingBytes;

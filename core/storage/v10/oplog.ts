@@ -95,6 +95,8 @@ export interface Oplog {
     readonly end: number;
     readonly isPartial: boolean;
   }[];
+  /** Whether a header or an entry is there that is not whole: writing it was cut short, or it has rotted since. */
+  readonly isTorn: boolean;
 }
 
 /**
@@ -113,12 +115,20 @@ export function decodeOplog(bytes: Uint8Array): Oplog | undefined {
   const bits: SlotBits = [first?.bit ?? 1 - second!.bit, second?.bit ?? first!.bit];
   const active = activeSlot(bits);
   const entries: Oplog["entries"][number][] = [];
+  let isTorn = [first, second].some((slot, i) =>
+    slot === undefined && !isBlank(bytes, i * SLOT_BYTES, SLOT_BYTES)
+  );
   for (let at = ENTRIES_START;;) {
     const frame = readFrame(oplogEntry, bytes, at);
+    if (frame === undefined) isTorn ||= !isBlank(bytes, at, bytes.length);
     if (frame === undefined || frame.bit !== active) break;
     entries.push({ entry: frame.value, end: frame.end, isPartial: frame.isPartial });
     at = frame.end;
   }
   while (entries.at(-1)?.isPartial) entries.pop();
-  return { bits, header: (active === 0 ? first : second)!.value, entries };
+  return { bits, header: (active === 0 ? first : second)!.value, entries, isTorn };
+}
+
+function isBlank(bytes: Uint8Array, start: number, size: number): boolean {
+  return bytes.subarray(start, start + size).every((byte) => byte === 0);
 }

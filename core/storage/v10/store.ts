@@ -1,6 +1,7 @@
 /**
  * A store in folders as hypercore 10 and corestore 6 have them, byte for byte.
  */
+import { DecodeError } from "../../../encoding/codec.ts";
 import { fromHex, toHex } from "../../../encoding/text.ts";
 import { discoveryKey as discoveryKeyOf } from "../../crypto/hash.ts";
 import type { CryptoProvider } from "../../runtime/crypto_provider.ts";
@@ -19,6 +20,7 @@ import { type Change, changeOf, isDestructive, unsupported } from "./change.ts";
 import type { FileFolder, RandomAccessFile } from "../files.ts";
 import { V10Log } from "./log.ts";
 import { LogState } from "./log_state.ts";
+import { decodeOplog } from "./oplog.ts";
 import { type Barrier, LOG_FILES, logFiles } from "./pending.ts";
 
 /**
@@ -173,6 +175,29 @@ export class V10Store implements Store {
       for (const file of LOG_FILES) bytes += folder.file(path + file).size();
     }
     return { bytes, freeBytes: 0 };
+  }
+
+  /**
+   * Looks at the files `oplog` of all logs, which have checksums, and says which are not whole. That may be from a power cut; in a
+   * store that was closed it is damage, and the log reads as it was some changes before. Blocks and nodes are for `verifyStore`.
+   */
+  verify(): string[] {
+    this.#checkOpen();
+    const problems: string[] = [];
+    for (const name of this.#namesOnDisk()) {
+      const { oplog } = logFiles(this.#config.folder, this.#pathOf(fromHex(name)));
+      try {
+        const { isTorn = false } = decodeOplog(oplog.read(0, oplog.size())) ?? {};
+        if (!isTorn && this.#find(fromHex(name))?.isShortened !== true) continue;
+        problems.push(
+          `log ${name}: a part of its file oplog is not whole, so that its latest changes may be lost`,
+        );
+      } catch (error) {
+        if (!(error instanceof DecodeError)) throw error;
+        problems.push(`log ${name}: its file oplog is damaged`);
+      }
+    }
+    return problems;
   }
 
   /** Syncs and closes. */

@@ -1,7 +1,7 @@
 /** The store of hypercore 10's files: folders of old releases, what it refuses, its lock and its memory. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
@@ -47,6 +47,7 @@ for (const recorded of recordedFolders) {
       restore(recorded, folder);
       for (let round = 0; round < 2; round++) {
         await inStore(folder, async (store) => {
+          assert.deepEqual(store.verify(), []);
           const found: string[] = [];
           for await (const key of store.list()) found.push(hex(key));
           assert.deepEqual(found.toSorted(), recorded.logs.map((log) => log.discoveryKey).toSorted());
@@ -87,6 +88,33 @@ test("v10: a log of the first releases goes on with its signatures, and is writt
     for (let i = 1; i < 6; i++) assert.equal(await state(), length + i);
     assert.equal(readFileSync(join(folder, "oplog"))[8], 1);
   });
+});
+
+test("v10: a header or an entry that is not whole is told, since the log is then what it was before", async () => {
+  const [recorded] = recordedFolders;
+  for (const at of [10, 4096 + 10]) {
+    await inFolder(async (folder) => {
+      restore(recorded!, folder);
+      await inStore(folder, async (store) => {
+        // One batch after the other, so that both places for headers are in use.
+        for (let n = 0; n < 9; n++) {
+          const batch = new WriteBatch();
+          batch.log(await store.open(unhex(recorded!.logs[0]!.discoveryKey))).setUserData(
+            "n",
+            Uint8Array.of(n),
+          );
+          await store.write(batch);
+          await store.sync();
+        }
+      });
+      const path = join(folder, Object.keys(recorded!.files).find((name) => name.endsWith("oplog"))!);
+      const bytes = readFileSync(path);
+      bytes[at]! ^= 1;
+      writeFileSync(path, bytes);
+      const problems = await inStore(folder, (store) => Promise.resolve(store.verify()));
+      assert.ok(problems.length === 1 && /oplog is not whole/.test(problems[0]!), problems.join());
+    });
+  }
 });
 
 test("v10: logs lie where a corestore looks for them, and the primary key with them", async () => {
