@@ -4,6 +4,7 @@
  *
  * Source: hypercore-crypto 3.7.0.
  */
+import { Slab } from "../../encoding/bytes.ts";
 import { writeUint32 } from "../../encoding/fixed.ts";
 import type { CryptoProvider } from "../runtime/crypto_provider.ts";
 import { PUBLIC_KEY_BYTES, requireSize } from "./sizes.ts";
@@ -16,6 +17,11 @@ const PARENT = 1;
 const ROOTS = 2;
 /** "hypercore" */
 const DISCOVERY_NAME = Uint8Array.of(0x68, 0x79, 0x70, 0x65, 0x72, 0x63, 0x6f, 0x72, 0x65);
+
+/** Where hashes of nodes are made, which are no secret and are kept and forgotten with those of their neighbours. */
+const nodeHashes = new Slab(128 * HASH_BYTES);
+/** What is hashed before a block, or two nodes. */
+const nodeHead = new Uint8Array(9);
 
 /** A node of the Merkle tree over the blocks of a log. */
 export interface TreeNode {
@@ -51,18 +57,33 @@ export function blake2b(crypto: CryptoProvider, parts: readonly Uint8Array[], ke
 
 /** The hash of a block: of byte 0, its size as u64 and itself. */
 export function leafHash(crypto: CryptoProvider, block: Uint8Array): Uint8Array {
-  const head = new Uint8Array(9);
-  head[0] = LEAF;
-  writeUint64(head, 1, block.length);
-  return blake2b(crypto, [head, block]);
+  return nodeHash(crypto, LEAF, block.length, block);
 }
 
 /** The hash of two subtrees: of byte 1, the sum of their sizes as u64, and their hashes in the order of their indexes. */
 export function parentHash(crypto: CryptoProvider, a: TreeNode, b: TreeNode): Uint8Array {
-  const head = new Uint8Array(9);
-  head[0] = PARENT;
-  writeUint64(head, 1, a.size + b.size);
-  return blake2b(crypto, a.index <= b.index ? [head, a.hash, b.hash] : [head, b.hash, a.hash]);
+  const [left, right] = a.index <= b.index ? [a, b] : [b, a];
+  return nodeHash(crypto, PARENT, a.size + b.size, left.hash, right.hash);
+}
+
+/** A copy of the hash of a node, which outlives the message or the file that it is in. */
+export function copyHash(hash: Uint8Array): Uint8Array {
+  const copy = nodeHashes.alloc(hash.length);
+  copy.set(hash);
+  return copy;
+}
+
+function nodeHash(
+  crypto: CryptoProvider,
+  type: number,
+  size: number,
+  ...parts: readonly Uint8Array[]
+): Uint8Array {
+  const out = nodeHashes.alloc(HASH_BYTES);
+  nodeHead[0] = type;
+  writeUint64(nodeHead, 1, size);
+  crypto.hash(out, [nodeHead, ...parts]);
+  return out;
 }
 
 /** The hash of a whole log: of byte 2, and of hash, index as u64 and size as u64 of each root, from left to right. */

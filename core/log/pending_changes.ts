@@ -1,5 +1,5 @@
 /** What peers have proven of a log and what is not written yet: it is read from here meanwhile, and written in one go. */
-import type { TreeNode } from "../crypto/hash.ts";
+import { copyHash, type TreeNode } from "../crypto/hash.ts";
 import type { LogHints } from "../storage/storage.ts";
 import type { LogWriter } from "../storage/write_batch.ts";
 import type { Bitfield } from "./bitfield.ts";
@@ -45,7 +45,7 @@ export class PendingChanges {
 
   /** Takes a node, and copies its hash: it outlives the message that it came in. */
   addNode({ index, size, hash }: TreeNode): void {
-    this.nodes.set(index, { index, size, hash: hash.slice() });
+    this.nodes.set(index, { index, size, hash: copyHash(hash) });
     this.#byteLength += NODE_BYTES;
   }
 
