@@ -86,6 +86,16 @@ export class Unpacked {
     return this.#pack.first + this.#pack.count;
   }
 
+  /** How many bytes it has. */
+  get byteLength(): number {
+    return this.#pack.value.length;
+  }
+
+  /** Whether the value at `index` is in it. */
+  has(index: number): boolean {
+    return index >= this.first && index < this.end;
+  }
+
   /** The value at `index`, which is one of the pack. */
   get(index: number): Uint8Array {
     const { first, count, value } = this.#pack;

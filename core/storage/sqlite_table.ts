@@ -1,11 +1,21 @@
 /** One table of values in SQLite: rows are packs of values that follow each other. */
+import { Slab } from "../../encoding/bytes.ts";
 import type { Entry, Kind } from "./engine.ts";
-import { MAX_PACK_COUNT, type Pack, packsOf, Unpacked } from "./packs.ts";
+import { PackCache } from "./pack_cache.ts";
+import { MAX_PACK_BYTES, MAX_PACK_COUNT, type Pack, packsOf, Unpacked } from "./packs.ts";
 import { SEGMENT_SIZE } from "./schema.ts";
 import type { SqliteDatabase, SqliteStatement } from "./sqlite_host.ts";
 
 /** Rows that are deleted at once when a segment is purged: some milliseconds. */
 const PURGE_ROWS = 2000;
+
+/** Memory for packs that were read, by kind, in bytes. Nodes are kept by each log as well. */
+const CACHE_BYTES: Record<Kind, number> = {
+  block: 8 * 2 ** 20,
+  node: 2 ** 20,
+  page: 2 ** 18,
+  place: 2 ** 18,
+};
 
 /** What tells the checksums of values of different kinds apart. */
 const KIND_SEEDS: Record<Kind, number> = {
@@ -53,13 +63,16 @@ export class SqliteTable {
   readonly #delete: SqliteStatement;
   readonly #purge: SqliteStatement;
   readonly #scan: SqliteStatement;
-  /** The pack that was read last, and of which segment it is. */
-  #read: { readonly segment: number; readonly unpacked: Unpacked } | undefined;
+  /** Packs that were read, by the numbers of rows. */
+  readonly #cache: PackCache;
+  /** Where values are copied to: who gets them may change them, and what is in the cache stays what was verified. */
+  readonly #copies = new Slab(MAX_PACK_BYTES);
 
   constructor(kind: Kind, host: TableHost) {
     const { database } = host;
     this.#kind = kind;
     this.#host = host;
+    this.#cache = new PackCache(CACHE_BYTES[kind]);
     this.#last = database.prepare(
       `SELECT id, count, sum, value FROM ${kind} WHERE id >= ? AND id <= ? ORDER BY id DESC LIMIT 1`,
     );
@@ -77,19 +90,21 @@ export class SqliteTable {
 
   /** Forgets what was read, since it may have changed. */
   forget(): void {
-    this.#read = undefined;
+    this.#cache.clear();
   }
 
   /** The value at `index`. */
   get(segment: Segment, index: number): Uint8Array | undefined {
-    const read = this.#read;
-    let unpacked = read?.segment === segment.id ? read.unpacked : undefined;
-    if (unpacked === undefined || index < unpacked.first || index >= unpacked.end) {
-      unpacked = this.#packAt(segment, index);
-      if (unpacked === undefined) return undefined;
-      this.#read = { segment: segment.id, unpacked };
-    }
-    return unpacked.get(index);
+    const id = idOf(segment, index);
+    const kept = this.#cache.find(id);
+    if (kept !== undefined) return this.#copy(kept.get(id));
+    const row = this.#rowAt(segment, index);
+    if (row === undefined) return undefined;
+    this.#check(segment, row);
+    const pack = new Unpacked({ ...row, first: row.id });
+    if (row.value.length > MAX_PACK_BYTES) return pack.get(id);
+    this.#cache.add(pack);
+    return this.#copy(pack.get(id));
   }
 
   /** Puts values, which are in the order of their indexes, over those that may be there. */
@@ -103,7 +118,6 @@ export class SqliteTable {
       this.#insert(segment, pack);
       if (end > segment.end!) segment.end = end;
     }
-    this.#read = undefined;
   }
 
   /** Deletes the values in [start, end). */
@@ -117,7 +131,7 @@ export class SqliteTable {
     const rest = [...first?.entries(first.first, start) ?? [], ...last?.entries(end, last.end) ?? []];
     this.#delete.run(before?.id ?? idOf(segment, start), idOf(segment, end));
     for (const pack of packsOf(rest, SEGMENT_SIZE)) this.#insert(segment, pack);
-    this.#read = undefined;
+    this.#cache.clear();
   }
 
   /** The packs with values in [start, end), in order. */
@@ -132,6 +146,7 @@ export class SqliteTable {
   /** Deletes some rows of a segment; whether none is left. */
   purge(segment: number): boolean {
     const { changes } = this.#purge.run(segment * SEGMENT_SIZE, (segment + 1) * SEGMENT_SIZE);
+    this.#cache.clear();
     return Number(changes) < PURGE_ROWS;
   }
 
@@ -154,7 +169,7 @@ export class SqliteTable {
     }
     if (!isAnySound && damaged.length > 1) return;
     for (const { id } of damaged) this.#delete.run(id, id + 1);
-    this.#read = undefined;
+    this.#cache.clear();
   }
 
   #packAt(segment: Segment, index: number): Unpacked | undefined {
@@ -190,9 +205,19 @@ export class SqliteTable {
   }
 
   #unpack(segment: Segment, row: Row): Unpacked {
-    const first = indexOf(segment, row);
-    if (!this.#isSound(segment, row)) throw this.#host.damaged(`${this.#kind} ${first}`);
-    return new Unpacked({ first, count: row.count, value: row.value });
+    this.#check(segment, row);
+    return new Unpacked({ first: indexOf(segment, row), count: row.count, value: row.value });
+  }
+
+  #check(segment: Segment, row: Row): void {
+    if (this.#isSound(segment, row)) return;
+    throw this.#host.damaged(`${this.#kind} ${indexOf(segment, row)}`);
+  }
+
+  #copy(value: Uint8Array): Uint8Array {
+    const copy = this.#copies.alloc(value.length);
+    copy.set(value);
+    return copy;
   }
 
   #isSound(segment: Segment, row: Row): boolean {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { Entry } from "../../core/storage/engine.ts";
 import { MemoryStore, openSqliteStore, type Store, WriteBatch } from "../../core/storage/mod.ts";
+import { PackCache } from "../../core/storage/pack_cache.ts";
 import { MAX_PACK_BYTES, MAX_PACK_COUNT, packsOf, Unpacked } from "../../core/storage/packs.ts";
 import { SeededRandom } from "../../core/runtime/virtual.ts";
 import { test } from "../harness.ts";
@@ -34,6 +35,50 @@ test("values are packed up to a number, a size, a gap and a border, and come out
   }
   assert.ok(packs.length < 20, `${packs.length} packs`);
 });
+
+test("packs that were read are found by any of their values, and no more are kept than may be", () => {
+  const packOf = (first: number, count: number) => {
+    const [pack] = packsOf(
+      Array.from({ length: count }, (_, i) => ({ index: first + i, value: valueOf(10, i) })),
+      2 ** 20,
+    );
+    return new Unpacked(pack!);
+  };
+  const cache = new PackCache(100_000);
+  const packs = Array.from({ length: 1000 }, (_, i) => packOf(100 * i, 90));
+  for (const pack of packs) {
+    cache.add(pack);
+    for (const id of [pack.first, pack.first + 40, pack.end - 1]) assert.equal(cache.find(id), pack);
+    for (const id of [pack.first - 1, pack.end]) assert.equal(cache.find(id), undefined);
+    // What is used again and again is not forgotten.
+    assert.equal(cache.find(5), packs[0]);
+  }
+  const kept = packs.filter(({ first }) => cache.find(first) !== undefined);
+  const bytes = kept.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  assert.ok(bytes > 30_000 && bytes < 100_000, `${bytes} bytes`);
+  cache.clear();
+  assert.ok(packs.every(({ first }) => cache.find(first) === undefined));
+});
+
+test("who changes a block that was read changes nothing but that copy", () =>
+  inFolder(async (folder) => {
+    const store = await openSqliteStore(join(folder, "logs.sqlite"));
+    const log = await store.open(key);
+    const batch = new WriteBatch();
+    for (let i = 0; i < 20; i++) batch.log(log).putBlock(i, valueOf(i < 10 ? 50 : 2000, i));
+    await store.write(batch);
+    await store.close();
+    const again = await openSqliteStore(join(folder, "logs.sqlite"));
+    const read = await again.open(key);
+    for (let round = 0; round < 3; round++) {
+      for (let i = 0; i < 20; i++) {
+        const block = (await read.block(i))!;
+        assert.deepEqual(block, valueOf(i < 10 ? 50 : 2000, i));
+        block.fill(0);
+      }
+    }
+    await again.close();
+  }));
 
 /** Does the same to both stores, and compares what they say. */
 async function compare(random: SeededRandom, stores: readonly Store[]): Promise<void> {
