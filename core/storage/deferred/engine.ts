@@ -25,7 +25,7 @@ import {
   SLICE_SHARE,
 } from "./limits.ts";
 import { encodeMark, MARK } from "./mark.ts";
-import { type LazyEntry, mergeEntries, ready, upTo } from "./merge.ts";
+import { type PlacedEntry, readMerged } from "./merge.ts";
 import { applyChanges, Pending, type PendingChange, type PendingFrame } from "./pending.ts";
 import { decodePlace, encodePlace, LARGE_BYTES, type Place, PLACE_BYTES } from "./place.ts";
 import type { Ring } from "./ring.ts";
@@ -162,24 +162,23 @@ export class DeferredEngine implements Engine {
   }
 
   scan(layer: number, kind: Kind, start: number, end: number, maxBytes: number): Entry[] {
-    const below = this.#below.scan(layer, kind, start, end, maxBytes);
-    const lists = [ready(this.#waiting?.between(layer, kind, start, end) ?? [])];
-    if (kind === "block") {
-      lists.push(this.#placed(this.#waiting?.between(layer, "place", start, end) ?? []));
+    const waiting = this.#waiting;
+    const lists = (from: number, left: number) => {
+      const values = [
+        waiting?.between(layer, kind, from, end) ?? [],
+        this.#below.scan(layer, kind, from, end, left),
+      ] as const;
+      if (kind !== "block") return values;
       // No more than may be read: a large value has so many bytes at least.
-      const placesBytes = Math.min(PLACES_BYTES, PLACE_BYTES * (maxBytes / LARGE_BYTES + 1));
-      lists.push(this.#placed(this.#below.scan(layer, "place", start, end, placesBytes)));
-    }
-    if (lists.every((list) => list.length === 0)) return below;
-    lists.push(ready(below));
-    const merged = mergeEntries(lists.map((list) => upTo(list, maxBytes)), maxBytes);
-    // Where one list ended the others had to; what is behind may fit as well.
-    const left = merged.reduce((rest, { value }) => rest - value.length, maxBytes);
-    if (left > 0) {
-      const rest = this.scan(layer, kind, merged.at(-1)!.index + 1, end, left);
-      if (rest[0] !== undefined && rest[0].value.length <= left) merged.push(...rest);
-    }
-    return merged;
+      const count = Math.min(PLACES_BYTES / PLACE_BYTES, Math.floor(left / LARGE_BYTES) + 1);
+      return [
+        values[0],
+        placed(waiting?.between(layer, "place", from, end, count) ?? []),
+        placed(this.#below.scan(layer, "place", from, end, count * PLACE_BYTES)),
+        values[1],
+      ];
+    };
+    return readMerged(lists, (place) => this.#values.read(place), start, maxBytes);
   }
 
   getNamed(layer: number, name: string): Uint8Array | undefined {
@@ -419,13 +418,6 @@ export class DeferredEngine implements Engine {
     }
   }
 
-  #placed(entries: readonly Entry[]): LazyEntry[] {
-    return entries.map(({ index, value }) => {
-      const place = decodePlace(value);
-      return { index, length: place.length, read: () => this.#values.read(place) };
-    });
-  }
-
   #syncValues(): Promise<void> {
     return this.#watch(this.#values.sync());
   }
@@ -443,6 +435,10 @@ export class DeferredEngine implements Engine {
       throw error;
     }
   }
+}
+
+function placed(entries: readonly Entry[]): PlacedEntry[] {
+  return entries.map(({ index, value }) => ({ index, place: decodePlace(value) }));
 }
 
 function isFull(error: unknown): boolean {

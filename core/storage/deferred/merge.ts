@@ -2,40 +2,60 @@
  * Lists of values from several sources as one.
  */
 import type { Entry } from "../engine.ts";
+import type { Place } from "./place.ts";
 
-/** A value that may have to be read first. */
-export interface LazyEntry {
+/** A value that is elsewhere. */
+export interface PlacedEntry {
   /** Its index. */
   readonly index: number;
-  /** How many bytes it has. */
-  readonly length: number;
-  /** Reads it. */
-  read(): Uint8Array;
+  /** Where it is. */
+  readonly place: Place;
 }
 
-/** Entries that need no reading. */
-export function ready(entries: readonly Entry[]): LazyEntry[] {
-  return entries.map(({ index, value }) => ({ index, length: value.length, read: () => value }));
-}
-
-/** As many of `entries` as fit into `maxBytes`, at least one. */
-export function upTo(entries: readonly LazyEntry[], maxBytes: number): readonly LazyEntry[] {
-  let left = maxBytes;
-  const end = entries.findIndex(({ length }, i) => (left -= length) < 0 && i > 0);
-  return end === -1 ? entries : entries.slice(0, end);
-}
+type AnyEntry = Entry | PlacedEntry;
 
 /**
- * The entries of all lists by index, of those with one index that of the first list; at least one if there is one, then as many
- * as fit into `maxBytes`. A list may go on behind its last entry, unless it is empty.
+ * Lists of entries from an index on: each by index, and complete up to its last entry, or to the end if it is empty. Those of
+ * values have all that fit into `maxBytes`, or more.
  */
-export function mergeEntries(lists: readonly (readonly LazyEntry[])[], maxBytes: number): Entry[] {
-  const merged = new Map<number, LazyEntry>();
-  let last = Infinity;
-  for (const list of lists) {
-    if (list.length > 0) last = Math.min(last, list.at(-1)!.index);
-    for (const entry of list) if (!merged.has(entry.index)) merged.set(entry.index, entry);
+export type ListsFrom = (start: number, maxBytes: number) => readonly (readonly AnyEntry[])[];
+
+/**
+ * The entries of all lists from `start` on by index, of those with one index that of the first list; at least one if there is one,
+ * then as many as fit into `maxBytes`. Only these are read.
+ */
+export function readMerged(
+  lists: ListsFrom,
+  read: (place: Place) => Uint8Array,
+  start: number,
+  maxBytes: number,
+): Entry[] {
+  const taken: AnyEntry[] = [];
+  let left = maxBytes;
+  for (let at = start; left > 0 || taken.length === 0;) {
+    const found = lists(at, Math.max(0, left)).filter((list) => list.length > 0);
+    if (found.length === 0) break;
+    const merged = merge(found);
+    for (const entry of merged) {
+      left -= "value" in entry ? entry.value.length : entry.place.length;
+      if (left < 0 && taken.length > 0) break;
+      taken.push(entry);
+    }
+    if (found.length === 1 && "value" in merged[0]!) break;
+    at = merged.at(-1)!.index + 1;
   }
-  const sorted = [...merged.values()].filter(({ index }) => index <= last).sort((a, b) => a.index - b.index);
-  return upTo(sorted, maxBytes).map((entry) => ({ index: entry.index, value: entry.read() }));
+  return taken.map((entry) => "value" in entry ? entry : { index: entry.index, value: read(entry.place) });
+}
+
+/** All up to where the first list ends that may go on. */
+function merge(lists: readonly (readonly AnyEntry[])[]): readonly AnyEntry[] {
+  if (lists.length === 1) return lists[0]!;
+  const merged = new Map<number, AnyEntry>();
+  const last = lists.reduce((least, list) => Math.min(least, list.at(-1)!.index), Infinity);
+  for (const list of lists) {
+    for (const entry of list) {
+      if (entry.index <= last && !merged.has(entry.index)) merged.set(entry.index, entry);
+    }
+  }
+  return [...merged.values()].sort((a, b) => a.index - b.index);
 }

@@ -114,11 +114,19 @@ export class Pending {
     return [...named].filter(({ name }) => name.startsWith(prefix));
   }
 
-  /** The values in [start, end), by index. */
-  between(layer: number, kind: Kind, start: number, end: number): Entry[] {
+  /** The values in [start, end), by index: the first `count` of them, or more. */
+  between(layer: number, kind: Kind, start: number, end: number, count: number = Infinity): Entry[] {
     const values = this.#overlays.get(layer)?.[kind];
     if (values === undefined || values.size === 0) return [];
     const entries: Entry[] = [];
+    // Most that is asked for follows each other.
+    for (let index = start; index < end && entries.length < count; index++) {
+      const value = values.get(index);
+      if (value === undefined) break;
+      entries.push({ index, value });
+    }
+    if (entries.length === count || entries.length === values.size) return entries;
+    entries.length = 0;
     for (const [index, value] of values) if (index >= start && index < end) entries.push({ index, value });
     return entries.sort((a, b) => a.index - b.index);
   }
