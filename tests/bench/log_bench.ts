@@ -18,7 +18,7 @@ import { SocketAddress } from "../../encoding/address.ts";
 import { fromHex, toHex } from "../../encoding/text.ts";
 import { udpNetwork } from "../../transports/udp/mod.ts";
 import { UdxEndpoint } from "../../transports/udx/mod.ts";
-import { flagValue, Helper, HOST, print, quick, residentBytes, runtime, serve } from "./support.ts";
+import { flagValue, Helper, HOST, placeOf, print, quick, residentBytes, runtime, serve } from "./support.ts";
 
 const SIZES = [[100, "100 B"], [4096, "4 KiB"], [65_536, "64 KiB"]] as const;
 const folder = mkdtempSync(join(tmpdir(), "hypha-bench-"));
@@ -101,7 +101,7 @@ async function reads(log: Hypercore, size: number, label: string): Promise<void>
   const { length } = log;
   let bytes = 0;
   const get = async (i: number) => {
-    const block = await log.get(i * 7919 % length);
+    const block = await log.get(placeOf(i, length));
     bytes += block!.length;
   };
   for (let i = 0; i < length; i++) await log.get(i);
@@ -158,7 +158,7 @@ async function beMemory(): Promise<never> {
   await import("node:sqlite"); // the reference has loaded its database by now
   const before = await residentBytes();
   const { log } = await openLog(flagValue("--path"), fromHex(flagValue("--key")!));
-  for (let i = 0; i < 1000; i++) await log.get(i * 7919 % log.length);
+  for (let i = 0; i < 1000; i++) await log.get(placeOf(i, log.length));
   const bytes = Math.max(1, await residentBytes() - before);
   return await serve({ bytes });
 }

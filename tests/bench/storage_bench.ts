@@ -12,7 +12,7 @@ import {
   type Store,
   WriteBatch,
 } from "../../core/storage/mod.ts";
-import { print, quick } from "./support.ts";
+import { placeOf, print, quick } from "./support.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "hypha-bench-"));
 const SIZES = [[100, "100 B"], [4096, "4 KiB"], [65_536, "64 KiB"]] as const;
@@ -85,7 +85,7 @@ async function reads(log: LogStorage, length: number, label: string, size: numbe
   const count = quick ? 20 : size > 10_000 ? 2000 : 20_000;
   let bytes = 0;
   const get = async (i: number) => {
-    const block = await log.block(i * 7919 % length);
+    const block = await log.block(placeOf(i, length));
     bytes += block!.length;
   };
   for (let i = 0; i < length; i += 1) await log.block(i);

@@ -166,3 +166,11 @@ export async function serve(
   }
   process.exit(0);
 }
+
+/** A place below `length` that follows from `n` and looks like chance: 32-bit mixing as in MurmurHash3. */
+export function placeOf(n: number, length: number): number {
+  let x = Math.imul(n + 1, 0x9e3779b1);
+  x = Math.imul(x ^ x >>> 16, 0x85ebca6b);
+  x = Math.imul(x ^ x >>> 13, 0xc2b2ae35);
+  return ((x ^ x >>> 16) >>> 0) % length;
+}

@@ -7,7 +7,7 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { flagValue, Helper, print, quick, residentBytes, serve } from "./bench_support.mjs";
+import { flagValue, Helper, placeOf, print, quick, residentBytes, serve } from "./bench_support.mjs";
 
 const require = createRequire(import.meta.url);
 const NoiseSecretStream = require("@hyperswarm/secret-stream");
@@ -71,7 +71,7 @@ async function reads(log, size, label) {
   const { length } = log;
   let bytes = 0;
   const get = async (i) => {
-    const block = await log.get(i * 7919 % length);
+    const block = await log.get(placeOf(i, length));
     bytes += block.length;
   };
   for (let i = 0; i < length; i++) await log.get(i);
@@ -136,7 +136,7 @@ async function opening() {
 async function beMemory() {
   const before = await residentBytes();
   const log = await openLog(flagValue("--path"));
-  for (let i = 0; i < 1000; i++) await log.get(i * 7919 % log.length);
+  for (let i = 0; i < 1000; i++) await log.get(placeOf(i, log.length));
   const bytes = Math.max(1, await residentBytes() - before);
   await serve({ bytes });
 }

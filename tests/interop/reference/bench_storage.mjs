@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Storage from "hypercore-storage";
-import { print, quick } from "./bench_support.mjs";
+import { placeOf, print, quick } from "./bench_support.mjs";
 
 const folder = mkdtempSync(join(tmpdir(), "hypha-bench-"));
 const SIZES = [[100, "100 B"], [4096, "4 KiB"], [65_536, "64 KiB"]];
@@ -67,14 +67,14 @@ async function reads(core, length, label, size) {
   let bytes = 0;
   for (let i = 0; i < length; i++) await get(core, i);
   await rate(`get ${label} at random, one at a time`, count, async () => {
-    for (let i = 0; i < count; i++) bytes += await get(core, i * 7919 % length); // one at a time: nothing is lost
+    for (let i = 0; i < count; i++) bytes += await get(core, placeOf(i, length)); // one at a time: nothing is lost
   });
   await rate(`get ${label} at random, 64 at once`, count, async () => {
     for (let i = 0; i < count; i += 64) {
       const rx = core.read();
       const blocks = Array.from(
         { length: Math.min(64, count - i) },
-        (_, j) => rx.getBlock((i + j) * 7919 % length),
+        (_, j) => rx.getBlock(placeOf(i + j, length)),
       );
       rx.tryFlush();
       for (const block of await Promise.all(blocks)) bytes += block.length;

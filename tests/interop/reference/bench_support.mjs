@@ -121,3 +121,11 @@ export async function serve(hello, answer = () => null) {
   }
   process.exit(0);
 }
+
+/** As `placeOf` in `tests/bench/support.ts`. */
+export function placeOf(n, length) {
+  let x = Math.imul(n + 1, 0x9e3779b1);
+  x = Math.imul(x ^ x >>> 16, 0x85ebca6b);
+  x = Math.imul(x ^ x >>> 13, 0xc2b2ae35);
+  return ((x ^ x >>> 16) >>> 0) % length;
+}
