@@ -20,10 +20,18 @@ export interface Entry {
   readonly value: Uint8Array;
 }
 
+/** About what a transaction will be. */
+export interface TransactionSize {
+  /** Bytes of all that is put. */
+  readonly bytes: number;
+  /** Bytes of the largest value. */
+  readonly largest: number;
+}
+
 /** A synchronous store of values. Layers are numbered; layer 0 is the store's own. */
 export interface Engine {
   /** Begins a transaction: what is changed until it ends is kept whole or not at all. @throws {StorageError} as `commit`. */
-  begin(): void;
+  begin(size?: TransactionSize): void;
   /**
    * Keeps what was changed. If it fails, {@linkcode rollback} must follow.
    *
@@ -71,8 +79,8 @@ export interface Engine {
  *
  * @throws whatever `work` throws, and {@linkcode Engine.commit}; then nothing was changed.
  */
-export function transact(engine: Engine, work: () => void): void {
-  engine.begin();
+export function transact(engine: Engine, work: () => void, size?: TransactionSize): void {
+  engine.begin(size);
   try {
     work();
     engine.commit();

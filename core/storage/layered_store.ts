@@ -3,7 +3,7 @@
  */
 import { HyphaError, StorageError, toError } from "../runtime/errors.ts";
 import { Catalog } from "./catalog.ts";
-import { type Engine, transact } from "./engine.ts";
+import { type Engine, transact, type TransactionSize } from "./engine.ts";
 import { GroupSync } from "./group_sync.ts";
 import { DOOMED, type Layer, NO_LAYER } from "./layers.ts";
 import { LayeredLog } from "./layered_log.ts";
@@ -11,6 +11,8 @@ import type { Durability, LogStorage, MaybePromise, Store, StoreSize } from "./s
 import { checkName, type WriteBatch } from "./write_batch.ts";
 
 const RECORD = "record:";
+/** About what an operation takes besides its value: most put a node, or a block and what belongs to it. */
+const OPERATION_BYTES = 32;
 
 /** A {@linkcode Store} over any {@linkcode Engine}. All but `sync`, `remove` and `close` answers at once. */
 export class LayeredStore implements Store {
@@ -65,7 +67,7 @@ export class LayeredStore implements Store {
     this.#transact(() => {
       for (const { name, value } of batch.records) this.#engine.putNamed(NO_LAYER, RECORD + name, value);
       for (const writer of batch.logs) this.#catalog.apply(writer, removed);
-    });
+    }, sizeOf(batch));
     for (const id of removed) this.#purge(id);
     return this.#engine.relief();
   }
@@ -154,10 +156,10 @@ export class LayeredStore implements Store {
   }
 
   /** Runs `work` whole or not at all. @throws what `work` throws, or that the store failed. */
-  #transact(work: () => void): void {
+  #transact(work: () => void, size?: TransactionSize): void {
     this.#checkWritable();
     try {
-      transact(this.#engine, work);
+      transact(this.#engine, work, size);
       this.#catalog.layers.commit();
     } catch (error) {
       this.#catalog.layers.rollback();
@@ -208,4 +210,13 @@ export class LayeredStore implements Store {
 function isHarmless(error: unknown): boolean {
   if (error instanceof HyphaError) return error.code === "DISK_FULL" || error.code === "TARGET_EXISTS";
   return error instanceof TypeError || error instanceof RangeError;
+}
+
+function sizeOf({ logs }: WriteBatch): TransactionSize {
+  let [bytes, largest] = [0, 0];
+  for (const log of logs) {
+    bytes += log.byteLength + OPERATION_BYTES * log.operations.length;
+    largest = Math.max(largest, log.largest);
+  }
+  return { bytes, largest };
 }

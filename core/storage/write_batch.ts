@@ -34,6 +34,7 @@ export class LogWriter {
   /** What was called so far, in order. */
   readonly operations: LogOperation[] = [];
   #byteLength = 0;
+  #largest = 0;
 
   /** Is made by {@linkcode WriteBatch.log}. */
   constructor(address: LogAddress) {
@@ -43,6 +44,11 @@ export class LogWriter {
   /** Bytes of all blocks, pages and user data in it. */
   get byteLength(): number {
     return this.#byteLength;
+  }
+
+  /** Bytes of the largest of these. */
+  get largest(): number {
+    return this.#largest;
   }
 
   /** Sets the keys. Those of an overlay are those of its log. */
@@ -145,6 +151,7 @@ export class LogWriter {
       );
     }
     this.#byteLength += value.length;
+    if (value.length > this.#largest) this.#largest = value.length;
     return value;
   }
 }

@@ -9,7 +9,7 @@
  * engine below directly, together with all that waits; it begins a new epoch, since frames of the next one must not be repeated
  * if the power takes it.
  */
-import { type Engine, type Entry, type Kind, transact } from "../engine.ts";
+import { type Engine, type Entry, type Kind, transact, type TransactionSize } from "../engine.ts";
 import { GroupSync } from "../group_sync.ts";
 import { NO_LAYER } from "../layers.ts";
 import type { Durability, StoreSize } from "../storage.ts";
@@ -25,7 +25,7 @@ import {
   SLICE_SHARE,
 } from "./limits.ts";
 import { encodeMark, MARK } from "./mark.ts";
-import { type PlacedEntry, readMerged } from "./merge.ts";
+import { placed, readMerged } from "./merge.ts";
 import { applyChanges, Pending, type PendingChange, type PendingFrame } from "./pending.ts";
 import { decodePlace, encodePlace, LARGE_BYTES, type Place, PLACE_BYTES } from "./place.ts";
 import type { Ring } from "./ring.ts";
@@ -59,6 +59,7 @@ export class DeferredEngine implements Engine {
   readonly #collector: Collector;
   #transaction: "none" | "deferred" | "direct" = "none";
   #changes: PendingChange[] = [];
+  #isMany = false;
   #lastPlace: Place | undefined;
   #valuesBefore: ValueFiles["end"];
   #epoch: number;
@@ -92,10 +93,11 @@ export class DeferredEngine implements Engine {
     });
   }
 
-  begin(): void {
+  begin({ bytes, largest }: TransactionSize = { bytes: 0, largest: 0 }): void {
     if (this.#failure !== undefined) throw this.#failure;
     this.#transaction = "deferred";
     this.#changes = [];
+    this.#isMany = bytes > MANY_BYTES && largest < LARGE_BYTES;
     this.#lastPlace = undefined;
     this.#valuesBefore = this.#values.end;
     this.#writer.begin();
@@ -132,6 +134,7 @@ export class DeferredEngine implements Engine {
   }
 
   put(layer: number, kind: Kind, index: number, value: Uint8Array): void {
+    if (this.#isMany) this.#goDirect();
     if (this.#transaction === "direct") return this.#below.put(layer, kind, index, value);
     if (kind !== "block" || value.length < LARGE_BYTES) {
       return this.#change({ type: "put", layer, kind, index, value });
@@ -435,10 +438,6 @@ export class DeferredEngine implements Engine {
       throw error;
     }
   }
-}
-
-function placed(entries: readonly Entry[]): PlacedEntry[] {
-  return entries.map(({ index, value }) => ({ index, place: decodePlace(value) }));
 }
 
 function isFull(error: unknown): boolean {

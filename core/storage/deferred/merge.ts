@@ -2,7 +2,7 @@
  * Lists of values from several sources as one.
  */
 import type { Entry } from "../engine.ts";
-import type { Place } from "./place.ts";
+import { decodePlace, type Place } from "./place.ts";
 
 /** A value that is elsewhere. */
 export interface PlacedEntry {
@@ -10,6 +10,11 @@ export interface PlacedEntry {
   readonly index: number;
   /** Where it is. */
   readonly place: Place;
+}
+
+/** Entries of places as entries of what is there. */
+export function placed(entries: readonly Entry[]): PlacedEntry[] {
+  return entries.map(({ index, value }) => ({ index, place: decodePlace(value) }));
 }
 
 type AnyEntry = Entry | PlacedEntry;
