@@ -15,6 +15,9 @@ import { checkBlockIndex, checkBlockRange } from "./session_checks.ts";
 import { type LogCheck, verifyLog } from "./store_check.ts";
 import { writeStream } from "./write_stream.ts";
 
+/** Gaps between marked blocks that are dropped in one write. */
+const SWEPT_GAPS = 256;
+
 /** What of a session writes. */
 export abstract class HypercoreWriter<T> extends HypercoreReader<T> {
   /**
@@ -70,7 +73,7 @@ export abstract class HypercoreWriter<T> extends HypercoreReader<T> {
   async clear(start: number, end: number = start + 1): Promise<{ readonly blocks: number }> {
     checkBlockRange(start, end);
     const { branch } = await this.#settled();
-    return { blocks: await branch.clear(start, Math.min(end, Math.max(start, this.length))) };
+    return { blocks: await branch.clear([start, Math.min(end, Math.max(start, this.length))]) };
   }
 
   /**
@@ -155,10 +158,14 @@ export abstract class HypercoreWriter<T> extends HypercoreReader<T> {
     const { length } = branch; // what is appended meanwhile stays
     let blocks = 0;
     for (let at = 0; at < length;) {
-      const next = marked.firstSet(at);
-      const end = next === -1 ? length : Math.min(next, length);
-      if (at < end) blocks += await branch.clear(at, end);
-      at = next === -1 ? length : marked.firstUnset(next);
+      const gaps: [start: number, end: number][] = [];
+      while (at < length && gaps.length < SWEPT_GAPS) {
+        const next = marked.firstSet(at);
+        const end = next === -1 ? length : Math.min(next, length);
+        if (at < end) gaps.push([at, end]);
+        at = next === -1 ? length : marked.firstUnset(next);
+      }
+      blocks += await branch.clear(...gaps);
     }
     await this.clearMarkings();
     return { blocks };

@@ -13,8 +13,7 @@ import { type Appended, type AppendGroup, type AppendOptions, AppendQueue } from
 import { BranchReader } from "./branch_reader.ts";
 import { Bitfield } from "./bitfield.ts";
 import { type BatchTarget, type BranchParts, damaged, headOf, type LogObserver } from "./branch_parts.ts";
-import { clearNodes } from "./clearable_nodes.ts";
-import { isLogLength } from "./flat_tree.ts";
+import { checkRanges, clearableRanges, clearNodes } from "./clearable_nodes.ts";
 import { EMPTY_TREE, rootsOf, totalSize, TreeBatch, type TreeState, truncateTree } from "./merkle_tree.ts";
 import type { NodeReader } from "./node_reader.ts";
 import type { PendingChanges } from "./pending_changes.ts";
@@ -194,26 +193,31 @@ export class LogBranch {
     });
   }
 
-  /** Drops the blocks from `start` up to but without `end`, and nodes that nothing needs then. Returns how many blocks. */
-  clear(start: number, end: number): Promise<number> {
-    if (!isLogLength(start) || !isLogLength(end) || start > end) {
-      throw new RangeError(`no range of blocks: from ${start} to ${end}`);
-    }
+  /**
+   * Drops blocks, and nodes that nothing needs then, in one write: those of ranges from left to right, each from its start up to
+   * but without its end. Returns how many blocks.
+   */
+  clear(...ranges: (readonly [start: number, end: number])[]): Promise<number> {
+    checkRanges(ranges);
     return this.exclusive(async () => {
-      const stop = Math.min(end, this.length);
-      const count = start < stop ? this.#held.count(start, stop) : 0;
-      if (count === 0) return 0;
+      const cleared = clearableRanges(this.#held, this.length, ranges);
+      if (cleared.length === 0) return 0;
+      const count = cleared.reduce((sum, [start, end]) => sum + this.#held.count(start, end), 0);
+      for (const [start, end] of cleared) this.#held.setRange(start, end, false);
       const { contiguousLength } = this.#hints;
-      this.#held.setRange(start, stop, false);
-      const hints = { ...this.#hints, contiguousLength: Math.min(contiguousLength, start) };
+      const [first] = cleared[0]!;
+      const hints = { ...this.#hints, contiguousLength: Math.min(contiguousLength, first) };
       await this.write((writer) => {
-        writer.clear(start, stop).setHints(hints);
-        if (this.mayForgetNodes) clearNodes(writer, this.#held, this.length, start, stop);
-        writePages(writer, this.#held, [[start, Math.max(stop, contiguousLength)]]);
+        writer.setHints(hints);
+        for (const [start, end] of cleared) {
+          writer.clear(start, end);
+          if (this.mayForgetNodes) clearNodes(writer, this.#held, this.length, start, end);
+        }
+        writePages(writer, this.#held, [[first, contiguousLength], ...cleared]);
       });
       this.#hints = hints;
       this.#reader.forget();
-      this.tell((observer) => observer.onBlocks?.(start, stop, false));
+      for (const [start, end] of cleared) this.tell((observer) => observer.onBlocks?.(start, end, false));
       return count;
     });
   }
@@ -434,7 +438,7 @@ export class LogBranch {
   #lose(index: number, error = damaged(`block ${index} is missing`)): void {
     if (!this.#held.get(index) || this.isLocked) return;
     this.tell((observer) => observer.onRepairing?.(error));
-    this.clear(index, index + 1).catch(() => {}); // the store tells of its failures itself
+    this.clear([index, index + 1]).catch(() => {}); // the store tells of its failures itself
   }
 
   /** Tells all observers. */

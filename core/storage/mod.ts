@@ -16,7 +16,7 @@
  *
  * @module
  */
-export type { Engine, Entry, Kind } from "./engine.ts";
+export type { Engine, Entry, Kind, TransactionSize } from "./engine.ts";
 export { FaultyStore, type FaultyStoreOptions, type StoreCall } from "./faulty_store.ts";
 export { LayeredStore } from "./layered_store.ts";
 export { MemoryStore, type MemoryStoreOptions } from "./memory.ts";

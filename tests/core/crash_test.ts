@@ -94,7 +94,7 @@ async function work(
         return random.chance(1, 20) ? concat([text, new Uint8Array(5000)]) : text;
       });
     if (kind === 0) await log.truncate(random.below(log.length + 1), log.tree.fork + 1);
-    else if (kind === 1 && log.length > 0) await log.clear(random.below(log.length), log.length);
+    else if (kind === 1 && log.length > 0) await log.clear([random.below(log.length), log.length]);
     else if (kind === 2) await Promise.all([0, 1, 2].map((i) => log.append(blocks(i))));
     else await log.append(blocks(0));
     onAcknowledged(n, which, await stateOf(log));

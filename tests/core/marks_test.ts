@@ -80,6 +80,18 @@ test("marks reach over pages, end with the log, and are as large as what they sa
   await core.close();
 });
 
+storeTest("many gaps are swept", async (newStore) => {
+  const logs = await newStore();
+  const core = await logs.get<string>({ name: "gaps", ...text });
+  await core.append(Array.from({ length: 1400 }, (_, i) => `${i}`));
+  await core.startMarking();
+  for (let i = 1; i < 1400; i += 2) await core.get(i);
+  assert.deepEqual(await core.sweep(), { blocks: 700 });
+  for (let i = 0; i < 1400; i++) assert.equal(await core.has(i), i % 2 === 1);
+  assert.equal(await core.get(1399), "1399");
+  await logs.close();
+});
+
 storeTest("what streams read is marked", async (newStore) => {
   const logs = await newStore();
   const core = await logs.get<string>({ name: "m", ...text });

@@ -168,8 +168,8 @@ testStores(
     const store = newStore();
     const log = await world.open(store, writer);
     await log.append(blocks(0, 40));
-    assert.equal(await log.clear(8, 20), 12);
-    assert.equal(await log.clear(8, 20), 0);
+    assert.equal(await log.clear([8, 20]), 12);
+    assert.equal(await log.clear([8, 20]), 0);
     for (const opened of [log, await world.open(store)]) {
       assert.equal(opened.contiguousLength, 8);
       assert.equal(opened.held.count(0, 40), 28);
@@ -183,11 +183,35 @@ testStores(
     await log.truncate(12, 1);
     await log.truncate(8, 2);
     await log.append(blocks(8, 40));
-    await log.clear(8, 20);
+    await log.clear([8, 20]);
     await log.append(blocks(40, 42));
     assert.equal((await world.open(store)).held.count(0, 42), 30);
   },
 );
+
+testStores("several ranges are cleared in one write, and the rest is proven", async (world, newStore) => {
+  const source = await world.open(newStore(), writer);
+  await source.append(blocks(0, 100));
+  const store = newStore();
+  const reader = await world.open(store);
+  await fetch(source, reader, Array.from({ length: 100 }, (_, i) => i));
+  const told: unknown[] = [];
+  reader.observe({ onBlocks: (start, end, isHeld) => isHeld || told.push([start, end]) });
+  assert.equal(await reader.clear([10, 13], [14, 15], [40, 40], [60, 200], [300, 400]), 44);
+  assert.deepEqual(told, [[10, 13], [14, 15], [60, 100]]);
+  assert.equal(await reader.clear([11, 13], [70, 71]), 0);
+  await assert.rejects(async () => await reader.clear([1, 2], [4, 3]), RangeError);
+  for (const opened of [reader, await world.open(store)]) {
+    assert.equal(opened.contiguousLength, 10);
+    assert.equal(opened.held.count(0, 100), 56);
+    const third = await world.open(newStore());
+    await fetch(opened, third, [0, 9, 13, 15, 59]);
+    assert.deepEqual(await third.readBlock(13), utf8("block 13"));
+  }
+  await fetch(source, reader, [10, 14, 99]);
+  await world.settle(reader);
+  assert.equal((await world.open(store)).held.count(0, 100), 59);
+});
 
 testStores(
   "a reader drops nodes that nothing needs, and follows a fork from among them",
@@ -196,7 +220,7 @@ testStores(
     await source.append(blocks(0, 40));
     const reader = await world.open(newStore());
     await fetch(source, reader, Array.from({ length: 40 }, (_, i) => i));
-    await reader.clear(8, 20);
+    await reader.clear([8, 20]);
     assert.equal(await reader.storage.node(20), undefined);
     await source.truncate(12, 1);
     await source.append(blocks(50, 60));
