@@ -4,6 +4,7 @@
  * Byte by byte in `docs/spec/hypercore.md`. Source: hypercore 11.37.1 and 10.38.2, lib/messages.js.
  */
 import { fixed32, rawBuffer } from "../../encoding/buffers.ts";
+import { Slab } from "../../encoding/bytes.ts";
 import { type Codec, Cursor, DecodeError } from "../../encoding/codec.ts";
 import { string } from "../../encoding/strings.ts";
 import { uint } from "../../encoding/varint.ts";
@@ -213,6 +214,9 @@ export const extension: Codec<ExtensionMessage> = {
   },
 };
 
+/** Where small messages are copied to: they are forgotten soon, as what they bring is written. */
+const received = new Slab(2 ** 14);
+
 /**
  * The message `data` as it is received: copied as a whole, since what it proves outlives the frame. So its parts lie in one piece
  * of memory.
@@ -222,6 +226,8 @@ export const ownedData: Codec<LogData> = {
   encode: logData.encode,
   decode(cursor: Cursor): LogData {
     const at = cursor.take(cursor.remaining);
-    return logData.decode(new Cursor(cursor.buffer.slice(at, cursor.start)));
+    const copy = received.alloc(cursor.start - at);
+    copy.set(cursor.buffer.subarray(at, cursor.start));
+    return logData.decode(new Cursor(copy));
   },
 };
