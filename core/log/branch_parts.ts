@@ -5,7 +5,7 @@ import { StorageError } from "../runtime/errors.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { LogHead, LogStorage } from "../storage/storage.ts";
 import type { WriteBatch } from "../storage/write_batch.ts";
-import type { TreeState } from "./merkle_tree.ts";
+import { TreeBatch, type TreeState } from "./merkle_tree.ts";
 import type { LogChange } from "./pending_changes.ts";
 
 /** Where batches go: a store, or what collects them for one. */
@@ -54,9 +54,10 @@ export function damaged(why: string): StorageError {
 /** What is stored of a tree and its signature. */
 export function headOf(
   { clock, crypto }: Runtime,
-  { fork, length, roots }: TreeState,
+  tree: TreeState,
   signature: Uint8Array = new Uint8Array(0),
 ): LogHead {
-  const rootHash = treeHash(crypto, roots);
+  const { fork, length, roots } = tree;
+  const rootHash = tree instanceof TreeBatch ? tree.hash() : treeHash(crypto, roots);
   return { fork, length, rootHash, signature, flags: 0, timestamp: clock.wallTime() };
 }

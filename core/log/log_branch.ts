@@ -2,7 +2,7 @@
  * One branch of a log, in memory as far as that is small and in a store for the rest: the log itself, or a draft of it. Changes are
  * made here and nowhere else, each in one atomic write, and are seen when they are written: those of a writer when they are synced.
  */
-import { treeHash } from "../crypto/hash.ts";
+import { copyHash, treeHash } from "../crypto/hash.ts";
 import { assert } from "../runtime/assert.ts";
 import type { MaybePromise } from "../runtime/async.ts";
 import { type StorageError, toError } from "../runtime/errors.ts";
@@ -424,7 +424,7 @@ export class LogBranch {
   }
 
   #setTree({ fork, length, byteLength, roots }: TreeState, signature: Uint8Array | undefined): void {
-    const own = roots.map(({ index, size, hash }) => ({ index, size, hash: hash.slice() }));
+    const own = roots.map(({ index, size, hash }) => ({ index, size, hash: copyHash(hash) }));
     this.#tree = { fork, length, byteLength, roots: own };
     this.#signature = signature;
   }

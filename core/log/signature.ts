@@ -15,6 +15,16 @@ import { rightSpan } from "./flat_tree.ts";
 import { bounded } from "./manifest.ts";
 import { treeNode } from "./tree_node.ts";
 
+/** What ends all that is signed. */
+const place: Codec<{ length: number; fork: number }> = {
+  size: () => 16,
+  encode(cursor, { length, fork }) {
+    uint64.encode(cursor, length);
+    uint64.encode(cursor, fork);
+  },
+  decode: (cursor) => ({ length: uint64.decode(cursor), fork: uint64.decode(cursor) }),
+};
+
 /**
  * What is signed, 112 bytes: the namespace of trees, the context, the tree hash, length and fork as u64. The context is the
  * key of the log, or, for manifests of version 0, the namespace of the signer.
@@ -25,7 +35,7 @@ export function treeSignable(
   length: number,
   fork: number,
 ): Uint8Array {
-  return concat([LOG_NAMESPACES.tree, context, treeHash, encode(uint64, length), encode(uint64, fork)]);
+  return concat([LOG_NAMESPACES.tree, context, treeHash, encode(place, { length, fork })]);
 }
 
 /**
@@ -38,7 +48,7 @@ export function compatSignable(
   isLegacy = false,
 ): Uint8Array {
   const head = isLegacy ? [] : [LOG_NAMESPACES.tree];
-  return concat([...head, treeHash, encode(uint64, length), encode(uint64, fork)]);
+  return concat([...head, treeHash, encode(place, { length, fork })]);
 }
 
 /** The signature of one signer. */

@@ -208,9 +208,9 @@ export class Catalog {
       case "auth":
         return engine.putNamed(family.main.id, "auth", encode(logAuth, operation.auth));
       case "head":
-        return engine.putNamed(layer.id, "head", encode(logHead, operation.head));
+        return engine.putNamed(layer.id, "head", encode(logHead, operation.head, this.#slab));
       case "hints":
-        return engine.putNamed(layer.id, "hints", encode(logHints, operation.hints));
+        return engine.putNamed(layer.id, "hints", encode(logHints, operation.hints, this.#slab));
       case "block":
         return engine.put(layer.id, "block", operation.index, operation.value);
       case "node":
