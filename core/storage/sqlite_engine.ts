@@ -3,6 +3,7 @@
  */
 import { StorageError } from "../runtime/errors.ts";
 import { type Engine, type Entry, type Kind, KINDS, transact } from "./engine.ts";
+import { bySegment, inOrder } from "./entry_order.ts";
 import { DOOMED, LOG, NO_LAYER, USER_DATA } from "./layers.ts";
 import { SEGMENT_SIZE } from "./schema.ts";
 import { toStorageError } from "./sqlite_errors.ts";
@@ -419,20 +420,4 @@ function isDroppable(layer: number, name: unknown): boolean {
   if (typeof name !== "string") return false; // of damaged rows even that is not certain
   if (layer === NO_LAYER) return name.startsWith(LOG) || name.startsWith(DOOMED);
   return name === "auth" || name === "head" || name === "hints" || name.startsWith(USER_DATA);
-}
-
-/** Entries by index; of those with one index the last. */
-function inOrder(entries: Entry[]): Entry[] {
-  if (entries.every(({ index }, i) => i === 0 || index > entries[i - 1]!.index)) return entries;
-  const sorted = entries.toSorted((a, b) => a.index - b.index); // which keeps the order of equal ones
-  return sorted.filter(({ index }, i) => index !== sorted[i + 1]?.index);
-}
-
-function* bySegment(entries: readonly Entry[]): Generator<readonly Entry[]> {
-  for (let start = 0, end = 1; start < entries.length; end++) {
-    const high = Math.floor(entries[start]!.index / SEGMENT_SIZE);
-    if (end < entries.length && Math.floor(entries[end]!.index / SEGMENT_SIZE) === high) continue;
-    yield start === 0 && end === entries.length ? entries : entries.slice(start, end);
-    start = end;
-  }
 }

@@ -9,9 +9,9 @@ import type { SqliteDatabase, SqliteStatement } from "./sqlite_host.ts";
 /** Rows that are deleted at once when a segment is purged: some milliseconds. */
 const PURGE_ROWS = 2000;
 
-/** Memory for packs that were read, by kind, in bytes. Nodes are kept by each log as well. */
+/** Memory for packs that were read, by kind, in bytes: half of what RocksDB takes. Nodes are kept by each log as well. */
 const CACHE_BYTES: Record<Kind, number> = {
-  block: 8 * 2 ** 20,
+  block: 2 ** 24,
   node: 2 ** 20,
   page: 2 ** 18,
   place: 2 ** 18,
