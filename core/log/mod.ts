@@ -60,7 +60,7 @@ export {
   truncateTree,
 } from "./merkle_tree.ts";
 export type { NodeReader } from "./node_reader.ts";
-export { treeNode } from "./tree_node.ts";
+export { treeNode } from "../crypto/tree_node.ts";
 
 // Proofs
 export {

@@ -9,7 +9,7 @@ import { uint } from "../../encoding/varint.ts";
 import { MAX_PROOF_NODES } from "./constants.ts";
 import { bounded, manifest } from "./manifest.ts";
 import type { BlockProof, HashProof, Proof, ProofRequest, SeekProof, UpgradeProof } from "./proof.ts";
-import { treeNode } from "./tree_node.ts";
+import { treeNode } from "../crypto/tree_node.ts";
 
 /** A request for a proof, and for the manifest if wanted. */
 export interface LogRequest extends ProofRequest {

@@ -13,7 +13,7 @@ import { MAX_PATCH_NODES, MAX_PROOF_NODES, MAX_SIGNERS } from "./constants.ts";
 import { LOG_NAMESPACES } from "./namespaces.ts";
 import { rightSpan } from "./flat_tree.ts";
 import { bounded } from "./manifest.ts";
-import { treeNode } from "./tree_node.ts";
+import { treeNode } from "../crypto/tree_node.ts";
 
 /** What ends all that is signed. */
 const place: Codec<{ length: number; fork: number }> = {

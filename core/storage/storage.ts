@@ -6,9 +6,11 @@
  * that a batch is written whole or not at all, over any number of logs; that batches survive a crash in the order in which they
  * were written; and that after `sync` they survive what its durability names.
  */
+import type { TreeNode } from "../crypto/hash.ts";
 import type { MaybePromise } from "../runtime/async.ts";
 import type { WriteBatch } from "./write_batch.ts";
 
+export type { TreeNode } from "../crypto/hash.ts";
 export type { MaybePromise } from "../runtime/async.ts";
 
 /**
@@ -75,16 +77,6 @@ export interface LogHints {
   readonly remoteContiguousLength: number;
   /** Whether the store was found damaged and the log must not be appended to until peers were asked. */
   readonly recovering: boolean;
-}
-
-/** A node of the Merkle tree, by its index in the flat tree. */
-export interface TreeNode {
-  /** Its place: leaf `n` is at `2 * n`. */
-  readonly index: number;
-  /** Bytes of all blocks below it. */
-  readonly size: number;
-  /** Its hash, 32 bytes. */
-  readonly hash: Uint8Array;
 }
 
 /** A block and where it is. */

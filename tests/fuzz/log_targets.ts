@@ -9,7 +9,7 @@ import { EMPTY_TREE, TreeBatch, type TreeNode } from "../../core/log/merkle_tree
 import { planProof, type Proof, questionOf } from "../../core/log/proof.ts";
 import { logData, logRequest } from "../../core/log/proof_messages.ts";
 import { assembleSignature, multiSignature, multiSignatureV0 } from "../../core/log/signature.ts";
-import { treeNode } from "../../core/log/tree_node.ts";
+import { treeNode } from "../../core/crypto/tree_node.ts";
 import { verifyAgainst, verifyFromStart } from "../../core/log/verify_proof.ts";
 import { Verifier } from "../../core/log/verifier.ts";
 import { ProtocolError } from "../../core/runtime/errors.ts";

@@ -16,7 +16,7 @@ import {
   sync,
   want,
 } from "../../core/replication/messages.ts";
-import { treeNode } from "../../core/log/tree_node.ts";
+import { treeNode } from "../../core/crypto/tree_node.ts";
 import { signaturePart, Verifier } from "../../core/log/verifier.ts";
 import { type Codec, encode } from "../../encoding/codec.ts";
 import { seed, utf8, wasm } from "../crypto/support.ts";

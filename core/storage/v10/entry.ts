@@ -1,12 +1,13 @@
 /**
  * Entries of an oplog: what changed in a log since its header was written.
  */
-import { buffer, fixed32, optionalBuffer } from "../../../encoding/buffers.ts";
+import { buffer, optionalBuffer } from "../../../encoding/buffers.ts";
 import type { Codec, Cursor } from "../../../encoding/codec.ts";
 import { array } from "../../../encoding/lists.ts";
 import { string } from "../../../encoding/strings.ts";
 import { uint } from "../../../encoding/varint.ts";
-import type { TreeNode } from "../storage.ts";
+import type { TreeNode } from "../../crypto/hash.ts";
+import { treeNode } from "../../crypto/tree_node.ts";
 
 /** A value of user data, or that there is none any more. Empty values cannot be told from none. */
 export interface UserDatum {
@@ -67,20 +68,6 @@ export const userDatum: Codec<UserDatum> = {
   decode: (cursor: Cursor): UserDatum => ({
     key: string.decode(cursor),
     value: optionalBuffer.decode(cursor) ?? undefined,
-  }),
-};
-
-const treeNode: Codec<TreeNode> = {
-  size: ({ index, size }) => uint.size(index) + uint.size(size) + 32,
-  encode(cursor: Cursor, { index, size, hash }: TreeNode): void {
-    uint.encode(cursor, index);
-    uint.encode(cursor, size);
-    fixed32.encode(cursor, hash);
-  },
-  decode: (cursor: Cursor): TreeNode => ({
-    index: uint.decode(cursor),
-    size: uint.decode(cursor),
-    hash: fixed32.decode(cursor),
   }),
 };
 

@@ -2,7 +2,7 @@
 import { fixed32 } from "../../encoding/buffers.ts";
 import type { Codec, Cursor } from "../../encoding/codec.ts";
 import { uint } from "../../encoding/varint.ts";
-import type { TreeNode } from "../crypto/hash.ts";
+import type { TreeNode } from "./hash.ts";
 
 /** Number, size and hash of a node. What is decoded is a view of the input, and no claim is checked. */
 export const treeNode: Codec<TreeNode> = {
