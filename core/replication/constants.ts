@@ -84,5 +84,10 @@ export const LINGER_MS: readonly [min: number, max: number] = [20_000, 40_000];
  * here, when somebody asks whether there is news: some round trips over a long line, and a disk that wakes up.
  */
 export const NEWS_WAIT_MS = 5000;
+/**
+ * Milliseconds for which a peer is waited for that has said that its log is longer, and was asked to prove it, when somebody asks
+ * whether there is news: a slow line with much before the answer.
+ */
+export const ANSWER_WAIT_MS = 30_000;
 /** Milliseconds until a channel that was closed because it was idle is opened again, if it is needed. */
 export const REOPEN_MS = 100;

@@ -405,11 +405,10 @@ export class Downloads {
   }
 
   #settleUpgrades(): void {
-    if (this.#upgrades.size === 0 || this.#host.mayFindPeers) return;
-    if (this.#scheduler.isUpgrading || this.#forks.isCommitting) return;
+    if (this.#upgrades.size === 0 || this.#host.mayFindPeers || this.#forks.isCommitting) return;
     const now = this.#log.runtime.clock.now();
     const ends = [...this.#host.opening, ...this.#host.peers].map((peer) => this.#newsUntil(peer));
-    const left = ends.filter((end) => end > now);
+    const left = [...ends, this.#scheduler.upgradeUntil].filter((end) => end > now);
     if (left.length === 0) this.#resolveUpgrades(false);
     else this.#newsTimer.reset(Math.min(...left));
   }
@@ -422,12 +421,12 @@ export class Downloads {
   /** Until when `peer` may turn out to have news; 0 if it has none. */
   #newsUntil(peer: PeerMachine): number {
     if (peer.isPaused || !peer.isDownloading || this.#host.pushOnly) return 0;
-    const { remoteFork: fork, remoteLength, sync } = peer;
-    if (!sync.isSynced || sync.isSameFork) return sync.newsUntil;
+    const { remoteFork: fork, remoteLength, sync, inFlight: { answerUntil } } = peer;
+    if (!sync.isSynced || sync.isSameFork) return Math.min(sync.newsUntil, answerUntil);
     if (!this.#host.allowFork || fork <= this.#log.tree.fork || remoteLength === 0) return 0;
     const job = this.#forks.get(fork);
     const isHelping = job === undefined || job.isBusy || job.inquiry !== undefined || job.canAsk(peer);
-    return isHelping ? Infinity : 0;
+    return isHelping ? answerUntil : 0;
   }
 }
 

@@ -1,7 +1,7 @@
 /** What one peer was asked for and has not answered, and how much that may be. */
 import type { LogRequest } from "../log/proof_messages.ts";
 import type { BlockJob } from "./block_jobs.ts";
-import { SCALE_RTT_MS, UNKNOWN_RTT_FACTOR, WINDOW_BYTES } from "./constants.ts";
+import { ANSWER_WAIT_MS, SCALE_RTT_MS, UNKNOWN_RTT_FACTOR, WINDOW_BYTES } from "./constants.ts";
 import type { ForkJob } from "./fork_jobs.ts";
 import type { PeerMachine } from "./peer_machine.ts";
 import type { SeekJob } from "./seek_jobs.ts";
@@ -77,6 +77,14 @@ export class InFlight implements Iterable<Inquiry> {
   /** One is over. */
   delete(inquiry: Inquiry): void {
     this.#inquiries.delete(inquiry.id);
+  }
+
+  /** Until when it is waited for the first answer about a longer log, or another fork; Infinity if none is on its way. */
+  get answerUntil(): number {
+    for (const { request, fork, sentAt } of this) {
+      if (fork !== undefined || request?.upgrade !== undefined) return sentAt + ANSWER_WAIT_MS;
+    }
+    return Infinity;
   }
 
   /** A block of that many bytes has come. */

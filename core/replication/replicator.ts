@@ -180,7 +180,7 @@ export class Replicator {
 
   /**
    * Resolves with true as soon as the log has changed; with false when no peer has more, as far as they have said within 5 seconds
-   * how theirs stand.
+   * how theirs stand, and proven within 30 that it is longer.
    */
   requestUpgrade(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<boolean> {
     return this.#downloads.upgrade(options.signal);

@@ -5,7 +5,7 @@
 import type { LogRequest } from "../log/proof_messages.ts";
 import type { BlockJob, BlockJobs } from "./block_jobs.ts";
 import { firstLacking, firstUnasked, wantAnyAround, wantMore } from "./block_search.ts";
-import { HOTSWAP_MS, HOTSWAP_SCAN, MAX_HOTSWAPS } from "./constants.ts";
+import { ANSWER_WAIT_MS, HOTSWAP_MS, HOTSWAP_SCAN, MAX_HOTSWAPS } from "./constants.ts";
 import type { ForkJob, ForkJobs } from "./fork_jobs.ts";
 import type { Inquiry } from "./in_flight.ts";
 import { type MissingLevels, missingLevels, nodeOf } from "./missing_levels.ts";
@@ -72,9 +72,9 @@ export class Scheduler {
     this.#random = host.log.runtime.random.fork("replication");
   }
 
-  /** Whether it is being asked whether the log is longer. */
-  get isUpgrading(): boolean {
-    return this.#upgrade !== undefined;
+  /** Until when it is waited for the peer that is asked to prove that the log is longer; 0 if none is. */
+  get upgradeUntil(): number {
+    return this.#upgrade === undefined ? 0 : this.#upgrade.sentAt + ANSWER_WAIT_MS;
   }
 
   /** Asks `peer` for one thing; false if there is nothing that it can help with now. */
@@ -330,6 +330,7 @@ export class Scheduler {
   /** The way to the length of the peer, if it can prove that, and nobody is asked. */
   #upgradeOf(peer: PeerMachine): Question["upgrade"] {
     if (!peer.sync.canUpgradeUs || !this.#mayAskForUpgrade(peer)) return undefined;
+    if (peer.inFlight.answerUntil !== Infinity) return undefined;
     const { length } = this.#log.tree;
     return { start: length, length: peer.remoteLength - length };
   }

@@ -1,6 +1,6 @@
 /** Whether there is news: true when there was, false when everybody has said that there is none. */
 import assert from "node:assert/strict";
-import { NEWS_WAIT_MS } from "../../core/replication/constants.ts";
+import { ANSWER_WAIT_MS, NEWS_WAIT_MS } from "../../core/replication/constants.ts";
 import { duplexPair } from "../../core/stream/duplex_pair.ts";
 import { Mux } from "../../core/stream/mux.ts";
 import { test } from "../harness.ts";
@@ -73,6 +73,43 @@ for (
     writer.log.append(blocksOf(3));
     world.connect(writer, reader, { latencyMs: NEWS_WAIT_MS / 4 });
     assert.equal(await world.until(reader.replicator.requestUpgrade()), true);
+    await reader.replicator.close();
+  });
+}
+
+for (
+  const [what, liars] of [
+    ["does not prove it", [{ length: 10, remoteLength: 3 }]],
+    ["does not prove it, and another one neither", [{ length: 10, remoteLength: 3 }, {
+      length: 20,
+      remoteLength: 3,
+    }]],
+    ["does not prove it, with another fork", [{ length: 10, fork: 7 }]],
+  ] as const
+) {
+  test(`update: a peer that has more and ${what} is waited for 30 seconds`, async () => {
+    const world = new World();
+    const writer = world.writer();
+    writer.log.append(blocksOf(3));
+    const reader = world.reader(writer);
+    world.connect(writer, reader);
+    assert.equal(await world.until(reader.replicator.requestUpgrade()), true);
+    const strangers = liars.map((_, i) => new Stranger(world, reader, 65536, `liar ${i}`));
+    await world.run(0);
+    strangers.forEach((one, i) => one.sync(liars[i]!));
+    const { clock } = world.runtime;
+    const begin = clock.now();
+    assert.equal(await world.until(reader.replicator.requestUpgrade()), false);
+    const waited = clock.now() - begin;
+    assert.ok(waited >= ANSWER_WAIT_MS && waited <= 1.2 * ANSWER_WAIT_MS, `${waited} ms`);
+    assert.equal(await world.until(reader.replicator.requestUpgrade()), false);
+    assert.equal(clock.now() - begin, waited, "it is not waited for again");
+    assert.ok(strangers.every((one) => one.all("request").length < 20));
+    // Who does have more is heard.
+    writer.log.append(blocksOf(2));
+    await world.until(reader.replicator.requestUpgrade());
+    await world.run(1000);
+    assert.equal(reader.log.tree.length, 5);
     await reader.replicator.close();
   });
 }
