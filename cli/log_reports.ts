@@ -1,7 +1,7 @@
 /**
  * What commands that work with logs report, and how people read it.
  */
-import { formatBytes } from "./units.ts";
+import { counted, formatBytes } from "./units.ts";
 
 /** What is known of a log that is stored. */
 export interface LogInfo {
@@ -125,8 +125,4 @@ function infoText(info: LogInfo): string {
 
 function titleOf({ key, name }: { readonly key: string; readonly name: string | null }): string {
   return name === null ? key : `${name} (${key})`;
-}
-
-function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }

@@ -6,7 +6,7 @@ import { styleText } from "node:util";
 import type { PathKind, RelayStats } from "../dht/mod.ts";
 import { type LogReport, textOf } from "./log_reports.ts";
 import type { LogLine, RecordLine, RepairLine, StoreLine } from "./store.ts";
-import { formatBytes, formatRate } from "./units.ts";
+import { counted, formatBytes, formatRate } from "./units.ts";
 
 export { formatBytes, formatRate };
 
@@ -241,7 +241,7 @@ function repairText(report: RepairLine): string {
   const counts = (["nodes", "lost", "found", "freed", "unproven"] as const)
     .filter((name) => report[name] > 0).map((name) => `${report[name]} ${REPAIRS[name]}`);
   const what = counts.length === 0 ? "" : ` (${counts.join(", ")})`;
-  const lines = [`${verdict}  ${key ?? discoveryKey}  ${length} blocks${what}`, ...problems];
+  const lines = [`${verdict}  ${key ?? discoveryKey}  ${counted(length, "block")}${what}`, ...problems];
   return lines.join("\n  ");
 }
 
@@ -258,7 +258,7 @@ function logText(
 ): string {
   const what = [
     verdict ?? "",
-    `${blocks} of ${length} blocks`,
+    `${blocks} of ${counted(length, "block")}`,
     formatBytes(bytes),
     fork === undefined || fork === 0 ? "" : `fork ${fork}`,
     isWritable === true ? "writable" : "",
@@ -268,7 +268,7 @@ function logText(
 }
 
 function storeText({ path, kind, logs, blocks, bytes, size, free }: StoreLine): string {
-  return `${path} (${kind}): ${logs} logs, ${blocks} blocks, ${formatBytes(bytes)}; ${
+  return `${path} (${kind}): ${counted(logs, "log")}, ${counted(blocks, "block")}, ${formatBytes(bytes)}; ${
     formatBytes(size)
   } on disk, ${formatBytes(free)} of these unused`;
 }

@@ -27,8 +27,9 @@ import {
 } from "../core/storage/mod.ts";
 import { formatKey, parseKey, toHex } from "../encoding/mod.ts";
 import { UsageError } from "./options.ts";
-import { formatBytes, type Reporter } from "./reporter.ts";
+import type { Reporter } from "./reporter.ts";
 import { storeFile } from "./store_folder.ts";
+import { counted, formatBytes } from "./units.ts";
 
 /** What is known of a log, as it is reported. */
 export interface LogLine {
@@ -194,7 +195,7 @@ async function copyAll(
   const failed = logs.filter(({ verdict }) => verdict !== "copied" && verdict !== "present");
   const bytes = logs.reduce((sum, log) => sum + log.bytes, 0);
   reporter.note(
-    `${logs.length - failed.length} of ${logs.length} logs, ${formatBytes(bytes)} ${
+    `${logs.length - failed.length} of ${counted(logs.length, "log")}, ${formatBytes(bytes)} ${
       dryRun ? "to copy" : "copied"
     }`,
   );
@@ -205,7 +206,7 @@ async function copyAll(
   if (failed.length > 0) {
     throw new HyphaError(
       "STORE_CORRUPT",
-      `${failed.length} of ${logs.length} logs were not copied: see above`,
+      `${failed.length} of ${counted(logs.length, "log")} could not be copied: see above`,
     );
   }
 }
@@ -256,15 +257,15 @@ export async function storeVerify(path: string, reporter: Reporter, signal: Abor
     reporter.report({ event: "warning", code: "STORE_CORRUPT", message: `${path}: ${problem}` });
   }
   if (damaged > 0) {
-    throw new HyphaError("STORE_CORRUPT", `${damaged} of ${count} logs are damaged: see above`);
+    throw new HyphaError("STORE_CORRUPT", `damaged: ${damaged} of ${counted(count, "log")}, see above`);
   }
   if (problems.length > 0) {
     throw new HyphaError(
       "STORE_CORRUPT",
-      `${count} logs are sound, but not all that was stored is there: see above`,
+      `the logs are sound, but not all that was stored is there: see above`,
     );
   }
-  reporter.note(`${count} logs, all of them as they were signed`);
+  reporter.note(`${counted(count, "log")}, all as signed`);
 }
 
 /** Tells what is in a store. */
@@ -320,9 +321,12 @@ export async function storeRepair(
     });
   }
   if (damaged > 0) {
-    throw new HyphaError("STORE_CORRUPT", `${damaged} of ${count} logs need their peers: see above`);
+    throw new HyphaError(
+      "STORE_CORRUPT",
+      `${damaged} of ${counted(count, "log")} cannot be mended without peers: see above`,
+    );
   }
-  reporter.note(`${count} logs, all of them as they were signed`);
+  reporter.note(`${counted(count, "log")}, all as signed`);
 }
 
 /** Removes what no log leads to, and makes the files of a store as small as what is in them. */
