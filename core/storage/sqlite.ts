@@ -12,6 +12,7 @@ import { NO_LAYER } from "./layers.ts";
 import { APPLICATION_ID, CREATE, PREPARE, SCHEMA_VERSION, upgradeFrom } from "./schema.ts";
 import { SqliteEngine } from "./sqlite_engine.ts";
 import type { SqliteDatabase } from "./sqlite_host.ts";
+import { isWalTorn } from "./sqlite_wal.ts";
 import { toStorageError } from "./sqlite_errors.ts";
 import type { Durability } from "./storage.ts";
 
@@ -43,22 +44,29 @@ const LEVELS: Record<Durability, string> = { full: "NORMAL", normal: "NORMAL", n
 export class SqliteStore extends LayeredStore {
   readonly #engine: SqliteEngine;
   readonly #deferred: DeferredEngine | undefined;
+  /** Whether something was found that is not whole when it was opened. */
+  readonly #isTorn: boolean;
 
   /** Is made by {@linkcode openSqliteStore}. */
-  constructor(engine: SqliteEngine, deferred: DeferredEngine | undefined, durability: Durability) {
+  constructor(
+    engine: SqliteEngine,
+    deferred: DeferredEngine | undefined,
+    { durability, isTorn }: { readonly durability: Durability; readonly isTorn: boolean },
+  ) {
     super(deferred ?? engine, durability);
     this.#engine = engine;
     this.#deferred = deferred;
+    this.#isTorn = isTorn || deferred?.isTorn === true;
   }
 
   /**
-   * Reads all of it, and tells what is damaged; nothing if all is well. Blocks the program for as long as it takes to read the
-   * files.
+   * Reads all of it, and tells what is damaged; nothing if all is well. A batch that was found cut short when the store was opened
+   * is told, too: a power cut may have done it before anybody was told that it is safe. Blocks the program for as long as it takes
+   * to read the files.
    */
   verify(): string[] {
-    this.size(); // which fails if the store is closed
-    const blocks = [...this.#deferred?.damagedBlocks() ?? []];
-    return [...this.#engine.problems(), ...blocks.map(nameOf)];
+    const torn = this.#isTorn ? ["its latest changes were not whole, and may be lost"] : [];
+    return [...torn, ...this.#damage()];
   }
 
   /**
@@ -78,13 +86,19 @@ export class SqliteStore extends LayeredStore {
         engine.delete(layer, "block", index, index + 1);
       }
     });
-    const left = this.verify();
+    const left = this.#damage();
     try {
       this.adoptLogs(discoveryKeyOf);
     } catch (error) {
       if (left.length === 0) throw error; // else it cannot be told what belongs to a log
     }
     return left;
+  }
+
+  #damage(): string[] {
+    this.size(); // which fails if the store is closed
+    const blocks = [...this.#deferred?.damagedBlocks() ?? []];
+    return [...this.#engine.problems(), ...blocks.map(nameOf)];
   }
 }
 
@@ -120,9 +134,10 @@ export async function openSqliteStore(path: string, options: SqliteStoreOptions 
   let database: SqliteDatabase | undefined;
   let log: number | undefined;
   try {
-    database = new DatabaseSync(path) as SqliteDatabase;
     const folder = dirname(path);
     const isGranted = mayUse(folder);
+    const how = { durability, isTorn: isGranted && isLogTorn(fs, `${path}-wal`) };
+    database = new DatabaseSync(path) as SqliteDatabase;
     prepare(database, path, durability === "full" && !isGranted ? "FULL" : LEVELS[durability]);
     // SQLite locks the file itself, and a lock goes when any descriptor is closed: only the log may be opened beside it.
     if (isGranted && durability !== "none") log = fs.openSync(`${path}-wal`, "r+");
@@ -136,7 +151,7 @@ export async function openSqliteStore(path: string, options: SqliteStoreOptions 
     });
     if (!isGranted) {
       if (engine.getNamed(NO_LAYER, MARK) !== undefined) throw notGranted(path);
-      return new SqliteStore(engine, undefined, durability);
+      return new SqliteStore(engine, undefined, how);
     }
     const deferred = await openDeferred({
       below: engine,
@@ -152,7 +167,7 @@ export async function openSqliteStore(path: string, options: SqliteStoreOptions 
       durability,
       crc32: (bytes, start) => bytes.length === 0 ? start : crc32(bytes, start),
     });
-    return new SqliteStore(engine, deferred, durability);
+    return new SqliteStore(engine, deferred, how);
   } catch (error) {
     if (log !== undefined) fs.closeSync(log);
     database?.close();
@@ -185,6 +200,20 @@ function prepare(database: SqliteDatabase, path: string, level: string): void {
   // Even an empty transaction takes the lock, which then stays.
   const changes = version === 0 ? CREATE : version === SCHEMA_VERSION ? "" : upgradeFrom(version!);
   database.exec(`BEGIN IMMEDIATE; ${changes} COMMIT`);
+}
+
+function isLogTorn(fs: typeof import("node:fs"), path: string): boolean {
+  if (!fs.existsSync(path)) return false;
+  const descriptor = fs.openSync(path, "r");
+  try {
+    const read = (offset: number, length: number) => {
+      const bytes = new Uint8Array(length);
+      return bytes.subarray(0, fs.readSync(descriptor, bytes, 0, length, offset));
+    };
+    return isWalTorn({ size: fs.fstatSync(descriptor).size, read });
+  } finally {
+    fs.closeSync(descriptor);
+  }
 }
 
 function syncFile(

@@ -262,6 +262,7 @@ test("a ring whose bytes have rotted ends there, and never makes up a frame", ()
     const read = () => [...new Ring(parts, start).frames({ epoch: 5, number: 0 })];
     assert.deepEqual(read().map(({ body }) => body.length), bodies);
     assert.deepEqual([...new Ring(parts, start).frames({ epoch: 4, number: 0 })], []);
+    assert.equal(ring.isTorn({ epoch: 5, number: bodies.length + 1 }), false);
     const at = random.below(file.size);
     file.write(at, Uint8Array.of(file.read()[at]! ^ 1 << random.below(8)));
     const left = read();
@@ -269,5 +270,38 @@ test("a ring whose bytes have rotted ends there, and never makes up a frame", ()
       assert.equal(body.length, bodies[number - 1]);
       assert.ok(body.every((byte) => byte === number), `frame ${number} is not what was written`);
     }
+    const rotten = new Ring(parts, start);
+    for (const _ of rotten.frames({ epoch: 5, number: 0 })) { /* up to the one that has rotted */ }
+    assert.equal(rotten.isTorn({ epoch: 5, number: left.length + 1 }), left.length < bodies.length);
+    // A header that is another one altogether is missed if whole frames come after it.
+    file.write(start % 1000, new Uint8Array(24).fill(0xaa));
+    const id = { epoch: 5, number: 1 };
+    assert.equal(
+      new Ring(parts, start).isTorn(id),
+      left.length > 1 || at < start % 1000 || bodies.length > 2,
+    );
+  }
+});
+
+test("a ring of which nothing was torn says so, whatever is left of earlier rounds", () => {
+  const random = new SeededRandom(4);
+  const file = new SimulatedDisk({ random }).file("ring");
+  const parts = {
+    file: {
+      size: () => file.size,
+      read: (offset: number, length: number) => file.read().subarray(offset, offset + length),
+      write: (offset: number, bytes: Uint8Array) => file.write(offset, bytes),
+      truncate: (size: number) => file.truncate(size),
+      sync: () => Promise.resolve(),
+    },
+    capacity: 1024,
+    crc32: (bytes: Uint8Array) => bytes.reduce((sum, byte) => Math.imul(sum ^ byte, 0x01000193), 7) >>> 0,
+  };
+  const ring = new Ring(parts, 0);
+  for (let number = 1; number < 3000; number++) {
+    // Frames of one size come to the same places with numbers that differ in one bit.
+    ring.write(new Uint8Array(number < 2000 ? 32 : 25 + random.below(100)), { epoch: 0, number });
+    ring.release(ring.head);
+    assert.equal(ring.isTorn({ epoch: 0, number: number + 1 }), false, `before frame ${number + 1}`);
   }
 });

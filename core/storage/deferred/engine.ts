@@ -44,6 +44,8 @@ export interface DeferredParts {
   /** The epoch that begins, and the number of the last frame of the one before. */
   readonly epoch: number;
   readonly number: number;
+  /** Whether the frame behind that was begun. */
+  readonly isTorn: boolean;
   /** Closes files, and removes the ring's if all that was in it is below. */
   close(isEmpty: boolean): void;
 }
@@ -275,6 +277,11 @@ export class DeferredEngine implements Engine {
     }
   }
 
+  /** Whether a transaction was found that is not whole when the engine was opened. */
+  get isTorn(): boolean {
+    return this.#parts.isTorn;
+  }
+
   /** The blocks whose values in files are not what was written. */
   *damagedBlocks(): Generator<{ readonly layer: number; readonly index: number }> {
     for (const layer of this.layersWith("place")) {
@@ -366,7 +373,7 @@ export class DeferredEngine implements Engine {
       });
     } catch (error) {
       // Without room they stay where they are: a transaction that has no room either will tell.
-      if (!isFull(error)) this.#failure ??= error;
+      if ((error as { code?: unknown }).code !== "DISK_FULL") this.#failure ??= error;
       return;
     }
     this.#pending.drop(frames.length);
@@ -438,8 +445,4 @@ export class DeferredEngine implements Engine {
       throw error;
     }
   }
-}
-
-function isFull(error: unknown): boolean {
-  return (error as { code?: unknown }).code === "DISK_FULL";
 }

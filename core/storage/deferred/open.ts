@@ -54,6 +54,7 @@ export async function openDeferred(options: DeferredOptions): Promise<DeferredEn
     mustSync: durability !== "none",
   });
   const mark = { epoch, number, position };
+  let isTorn = false;
   if (file.size() > 0) {
     const changes: PendingChange[] = [];
     for (const frame of ring.frames(mark)) {
@@ -68,6 +69,7 @@ export async function openDeferred(options: DeferredOptions): Promise<DeferredEn
       mark.number = frame.number;
       mark.position = frame.end;
     }
+    isTorn = ring.isTorn({ epoch, number: mark.number + 1 });
     await values.sync();
     // What is behind the last frame may be whole, and must not come back when the gap is filled. It may be of a later epoch, if
     // the power took the transactions that began it; there are never as many as that.
@@ -86,6 +88,7 @@ export async function openDeferred(options: DeferredOptions): Promise<DeferredEn
     durability,
     epoch: mark.epoch,
     number: mark.number,
+    isTorn,
     close(isEmpty) {
       if (isEmpty) folder.remove(ringName(name));
       folder.close();

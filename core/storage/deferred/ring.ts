@@ -2,8 +2,10 @@
  * A file of frames that is written round and round. Each frame has a checksum and says which one it is, so that reading stops
  * where writing did: at a torn frame, or at one from the round before.
  */
+import { equals } from "../../../encoding/bytes.ts";
 import { readUint32, writeUint32 } from "../../../encoding/fixed.ts";
 import type { RandomAccessFile } from "../files.ts";
+import { isNearly } from "../nearly.ts";
 
 /** Bytes before the body of a frame: length, checksum, epoch, number. */
 export const FRAME_HEADER_BYTES = 24;
@@ -13,6 +15,9 @@ export const FRAME_HEADER_BYTES = 24;
  * not note a new length.
  */
 const ROOM_BYTES = 2 ** 18;
+
+/** Bytes in which frames are looked for at once. */
+const SCANNED_BYTES = 2 ** 20;
 
 /** Which frame one is. */
 export interface FrameId {
@@ -122,9 +127,7 @@ export class Ring {
   *frames({ epoch, number }: FrameId): Generator<Frame> {
     const { capacity } = this.#parts;
     for (let next = number + 1;; next++) {
-      const wrapped = Math.ceil(this.#head / capacity) * capacity;
-      const starts = wrapped === this.#head ? [wrapped] : [this.#head, wrapped];
-      const start = starts.find((start) => this.#isFrame(start % capacity, { epoch, number: next }));
+      const start = this.#starts().find((start) => this.#isFrame(start % capacity, { epoch, number: next }));
       if (start === undefined) return;
       const length = readUint32(this.#parts.file.read(start % capacity, 4), 0);
       const body = this.#parts.file.read(start % capacity + FRAME_HEADER_BYTES, length);
@@ -134,20 +137,68 @@ export class Ring {
     }
   }
 
+  /**
+   * Whether the frame of `id`, which is none, was begun, or others are there that come after it: a power cut has torn it, or it was
+   * whole and is damaged.
+   *
+   * @throws {StorageError} READ_FAILED.
+   */
+  isTorn(id: FrameId): boolean {
+    return this.#isBegun(id) || this.#hasLater(id);
+  }
+
+  #isBegun({ epoch, number }: FrameId): boolean {
+    const expected = new Uint8Array(FRAME_HEADER_BYTES);
+    writeNumber(expected, 8, epoch);
+    writeNumber(expected, 16, number);
+    const id = expected.subarray(8);
+    return this.#starts().some((start) => {
+      const header = this.#parts.file.read(start % this.capacity, FRAME_HEADER_BYTES);
+      if (header.length < FRAME_HEADER_BYTES || header.every((byte) => byte === 0)) return false;
+      // The number of a frame of the round before may differ in one bit, too; but that one is whole.
+      return equals(header.subarray(8), id) ||
+        (isNearly(header.subarray(8), id) && !this.#isWhole(start % this.capacity, header));
+    });
+  }
+
+  #hasLater({ epoch, number }: FrameId): boolean {
+    const { file } = this.#parts;
+    for (let start = 0; start < file.size(); start += SCANNED_BYTES) {
+      const bytes = file.read(start, SCANNED_BYTES + FRAME_HEADER_BYTES - 1);
+      for (let at = 0; at + FRAME_HEADER_BYTES <= bytes.length; at++) {
+        if (!isNumber(bytes, at + 8, epoch) || readUint32(bytes, at + 20) !== Math.floor(number / 2 ** 32)) {
+          continue;
+        }
+        if (readUint32(bytes, at + 16) <= number >>> 0) continue;
+        if (this.#isWhole(start + at, bytes.subarray(at, at + FRAME_HEADER_BYTES))) return true;
+      }
+    }
+    return false;
+  }
+
   /** Settles when the medium has it. @throws {StorageError} WRITE_FAILED. */
   sync(): Promise<void> {
     return this.#parts.file.sync();
   }
 
   #isFrame(offset: number, { epoch, number }: FrameId): boolean {
-    const { file, capacity, crc32 } = this.#parts;
-    const header = file.read(offset, FRAME_HEADER_BYTES);
+    const header = this.#parts.file.read(offset, FRAME_HEADER_BYTES);
     if (header.length < FRAME_HEADER_BYTES) return false;
+    return isNumber(header, 8, epoch) && isNumber(header, 16, number) && this.#isWhole(offset, header);
+  }
+
+  #isWhole(offset: number, header: Uint8Array): boolean {
+    const { file, capacity, crc32 } = this.#parts;
     const length = readUint32(header, 0);
     if (length === 0 || offset + FRAME_HEADER_BYTES + length > capacity) return false;
-    if (!isNumber(header, 8, epoch) || !isNumber(header, 16, number)) return false;
     const rest = file.read(offset + 8, FRAME_HEADER_BYTES - 8 + length);
     return rest.length === FRAME_HEADER_BYTES - 8 + length && crc32(rest, 0) === readUint32(header, 4);
+  }
+
+  /** Where the frame behind the head may begin. */
+  #starts(): number[] {
+    const wrapped = Math.ceil(this.#head / this.capacity) * this.capacity;
+    return wrapped === this.#head ? [wrapped] : [this.#head, wrapped];
   }
 
   /** Where a frame of so many bytes goes: none reaches over the end of the file. */
