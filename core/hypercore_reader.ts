@@ -166,7 +166,8 @@ export abstract class HypercoreReader<T> extends TypedEventTarget<HypercoreEvent
   // Reading
 
   /**
-   * The value of a block. If it is not at hand, peers are asked until one has it.
+   * The value of a block. If it is not at hand, peers are asked until one has it. Bytes are not to be written to: a store in memory
+   * hands out what it holds.
    *
    * @returns undefined if it is not at hand and is not to be waited for.
    * @throws {ConnectError} `REQUEST_TIMEOUT`; {HyphaError} `SESSION_CLOSED`, `SNAPSHOT_NOT_AVAILABLE`; {ProtocolError}
