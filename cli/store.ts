@@ -262,7 +262,7 @@ export async function storeVerify(path: string, reporter: Reporter, signal: Abor
   if (problems.length > 0) {
     throw new HyphaError(
       "STORE_CORRUPT",
-      `the logs are sound, but not all that was stored is there: see above`,
+      "the logs are sound, but not all that was stored is there: see above",
     );
   }
   reporter.note(`${counted(count, "log")}, all as signed`);

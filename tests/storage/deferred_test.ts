@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SeededRandom } from "../../core/runtime/virtual.ts";
-import { Ring } from "../../core/storage/deferred/ring.ts";
+import { Ring, type RingParts } from "../../core/storage/deferred/ring.ts";
 import {
   type DiskFault,
   type FileFolder,
@@ -14,6 +14,7 @@ import {
   openSqliteStore,
   PowerFailure,
   SimulatedDisk,
+  type SimulatedFile,
   type Store,
   WriteBatch,
 } from "../../core/storage/mod.ts";
@@ -232,23 +233,27 @@ function appended(log: LogStorage, index: number): WriteBatch {
   return batch;
 }
 
+/** What a ring in a simulated file needs. */
+function ringParts(file: SimulatedFile, capacity: number): RingParts {
+  return {
+    file: {
+      size: () => file.size,
+      read: (offset, length) => file.read().subarray(offset, offset + length),
+      write: (offset, bytes) => file.write(offset, bytes),
+      truncate: (size) => file.truncate(size),
+      sync: () => Promise.resolve(),
+    },
+    capacity,
+    crc32: (bytes) => bytes.reduce((sum, byte) => Math.imul(sum ^ byte, 0x01000193), 7) >>> 0,
+  };
+}
+
 test("a ring whose bytes have rotted ends there, and never makes up a frame", () => {
   const random = new SeededRandom(3);
-  const crc = (bytes: Uint8Array) => bytes.reduce((sum, byte) => Math.imul(sum ^ byte, 0x01000193), 7) >>> 0;
   for (let round = 0; round < 300; round++) {
     const disk = new SimulatedDisk({ random });
     const file = disk.file("ring");
-    const parts = {
-      file: {
-        size: () => file.size,
-        read: (offset: number, length: number) => file.read().subarray(offset, offset + length),
-        write: (offset: number, bytes: Uint8Array) => file.write(offset, bytes),
-        truncate: (size: number) => file.truncate(size),
-        sync: () => Promise.resolve(),
-      },
-      capacity: 1000,
-      crc32: crc,
-    };
+    const parts = ringParts(file, 1000);
     const start = random.below(5000);
     const ring = new Ring(parts, start);
     const bodies: number[] = [];
@@ -286,17 +291,7 @@ test("a ring whose bytes have rotted ends there, and never makes up a frame", ()
 test("a ring of which nothing was torn says so, whatever is left of earlier rounds", () => {
   const random = new SeededRandom(4);
   const file = new SimulatedDisk({ random }).file("ring");
-  const parts = {
-    file: {
-      size: () => file.size,
-      read: (offset: number, length: number) => file.read().subarray(offset, offset + length),
-      write: (offset: number, bytes: Uint8Array) => file.write(offset, bytes),
-      truncate: (size: number) => file.truncate(size),
-      sync: () => Promise.resolve(),
-    },
-    capacity: 1024,
-    crc32: (bytes: Uint8Array) => bytes.reduce((sum, byte) => Math.imul(sum ^ byte, 0x01000193), 7) >>> 0,
-  };
+  const parts = ringParts(file, 1024);
   const ring = new Ring(parts, 0);
   for (let number = 1; number < 3000; number++) {
     // Frames of one size come to the same places with numbers that differ in one bit.
