@@ -148,16 +148,16 @@ export class Ring {
   }
 
   #isBegun({ epoch, number }: FrameId): boolean {
-    const expected = new Uint8Array(FRAME_HEADER_BYTES);
-    writeNumber(expected, 8, epoch);
-    writeNumber(expected, 16, number);
-    const id = expected.subarray(8);
+    const expected = new Uint8Array(16);
+    writeNumber(expected, 0, epoch);
+    writeNumber(expected, 8, number);
     return this.#starts().some((start) => {
-      const header = this.#parts.file.read(start % this.capacity, FRAME_HEADER_BYTES);
+      const offset = start % this.capacity;
+      const header = this.#parts.file.read(offset, FRAME_HEADER_BYTES);
       if (header.length < FRAME_HEADER_BYTES || header.every((byte) => byte === 0)) return false;
+      const id = header.subarray(8);
       // The number of a frame of the round before may differ in one bit, too; but that one is whole.
-      return equals(header.subarray(8), id) ||
-        (isNearly(header.subarray(8), id) && !this.#isWhole(start % this.capacity, header));
+      return equals(id, expected) || (isNearly(id, expected) && !this.#isWhole(offset, header));
     });
   }
 
